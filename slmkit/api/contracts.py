@@ -1,0 +1,319 @@
+"""What each kind of part must do. A part is `cls(options)`, unless its contract says more.
+
+Letters: b (batch), k (codebook), t (frame), s (stream), l (step), d (width), n (sample).
+`wav` is float32 [b, n] in -1..1 and `lengths` int64 [b], the samples that are real. No answer may
+depend on what else is in the batch or on how far it is padded.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from slmkit.api.codes import Codes, CodeSpec
+from slmkit.api.segments import Segments
+from slmkit.api.utterances import Utterance
+
+if TYPE_CHECKING:
+    import torch
+
+    from slmkit.lm.grid import Grid
+    from slmkit.lm.vocabulary import Vocabulary
+
+State = dict[str, Any]
+"""What a streaming part carries from step to step: a nested dict of tensors, a value."""
+
+
+class Savable:
+    """Saved as files and restored from them; modules need not override anything."""
+
+    def save(self, folder: Path) -> None:
+        """Write what fitting or training found, by default `weights.safetensors`."""
+        from safetensors.torch import save_file
+
+        state: Mapping[str, torch.Tensor] = self.state_dict()  # type: ignore[attr-defined]
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        save_file(tensors, folder / "weights.safetensors")
+
+    def restore(self, folder: Path) -> None:
+        """Read what `save` wrote into a part built with the same options."""
+        from safetensors.torch import load_file
+
+        self.load_state_dict(load_file(folder / "weights.safetensors"))  # type: ignore[attr-defined]
+
+
+class Progress(Protocol):
+    """Shows how far some work has come; the host draws it."""
+
+    def __call__(self, done: int, total: int | None = None, text: str = "") -> None:
+        """`done` of `total` items are finished."""
+
+
+class Corpus(ABC):
+    """Gives utterances."""
+
+    @abstractmethod
+    def utterances(self, folder: Path, progress: Progress) -> Iterator[Utterance]:
+        """All utterances, in the same order each time.
+
+        A corpus that makes its sound writes it below `folder`, atomically and only what is not
+        there yet, so that a broken run goes on where it stopped.
+        """
+
+    def texts(self) -> Iterator[str]:
+        """Text to read that belongs to the corpus without being spoken in it."""
+        return iter(())
+
+
+class TextTokenizer(Savable, ABC):
+    """Text to ids and back: `decode(encode(text)) == text` for text that it knows.
+
+    Ids are 0..size-1; special tokens are no business of a text tokenizer (the vocabulary adds
+    them).
+    """
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of ids."""
+
+    def fit(self, texts: Iterable[str]) -> None:
+        """Learn the pieces from text; parts with fixed pieces do nothing."""
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text. Raises DataError for characters that it cannot write."""
+
+    @abstractmethod
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids."""
+
+
+class Tokenizer(Savable, ABC):
+    """Speech to codes, and back where it has a decoder of its own."""
+
+    spec: CodeSpec
+
+    def fit(self, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """Learn from a stream of (wav, lengths); parts that come trained do nothing."""
+
+    @abstractmethod
+    def encode(self, wav: torch.Tensor, lengths: torch.Tensor) -> Codes:
+        """The codes of a batch, each row's the same as alone. Raises AudioError."""
+
+    def decode(self, codes: Codes) -> tuple[torch.Tensor, torch.Tensor]:
+        """(wav [b, n], lengths [b]) at the spec's output rate, where `can.decodes`."""
+        from slmkit.api.errors import MisfitError
+
+        raise MisfitError(f"{type(self).__name__} has no decoder; a vocoder has to speak its codes")
+
+
+class Vocoder(Savable, ABC):
+    """Codes to speech. Built as `cls(options, spec)` with the `CodeSpec` that it will get."""
+
+    sample_rate: int
+
+    def fit(self, batches: Iterable[tuple[Codes, torch.Tensor, torch.Tensor]]) -> None:
+        """Learn from (codes, wav, lengths) by statistics, where no gradient is needed."""
+
+    @abstractmethod
+    def synthesize(
+        self, codes: Codes, speaker: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(wav [b, n], lengths [b]); `speaker` is a voice's embedding [b, d] where it takes one."""
+
+
+class Backbone(Savable, ABC):
+    """Embedded steps to hidden states, causally. Also a torch Module."""
+
+    width: int
+
+    @abstractmethod
+    def forward(self, embedded: torch.Tensor) -> torch.Tensor:
+        """[b, l, d] -> [b, l, d]; padding belongs at the end, where causality hides it."""
+
+    @abstractmethod
+    def empty_state(self, batch: int, steps: int) -> State:
+        """A preallocated cache for `steps` steps of each row."""
+
+    @abstractmethod
+    def step(
+        self, embedded: torch.Tensor, state: State, lengths: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, State]:
+        """Go on from a state: [b, l, d] -> [b, l, d], of which `lengths` [b] steps are real.
+
+        Rows may stand at different positions. Equal to `forward` of the whole, step for step.
+        """
+
+
+class Layout(ABC):
+    """Segments laid on a grid [streams, steps], and read back without loss."""
+
+    @abstractmethod
+    def streams(self, spec: CodeSpec) -> int:
+        """How many streams the grid has for codes of this kind."""
+
+    @abstractmethod
+    def lay(self, segments: Segments, vocabulary: Vocabulary) -> Grid:
+        """The grid of a list of segments."""
+
+    @abstractmethod
+    def read(self, grid: Grid, vocabulary: Vocabulary) -> Segments:
+        """The segments of a grid: the inverse of `lay`."""
+
+
+class Head(Savable, ABC):
+    """Hidden states to the tokens of a step. Built as `cls(options, width, sizes)`; a Module.
+
+    `sizes` holds the number of tokens of each stream.
+    """
+
+    @abstractmethod
+    def logits(self, hidden: torch.Tensor, tokens: torch.Tensor) -> list[torch.Tensor]:
+        """For each stream, scores [b, l, size] of the tokens [b, s, l] that are due at each step."""
+
+    @abstractmethod
+    def sample(
+        self, hidden: torch.Tensor, pick: Callable[[torch.Tensor, int], torch.Tensor]
+    ) -> torch.Tensor:
+        """The next tokens [b, s] from hidden [b, d]; `pick(scores [b, size], stream)` chooses."""
+
+
+class Refiner(Savable, ABC):
+    """Completes fine codebooks from coarse ones, not one step at a time."""
+
+    @abstractmethod
+    def refine(self, codes: Codes, segments: Segments) -> Codes:
+        """Codes with every codebook, from codes of the first one and what led to them."""
+
+
+@dataclass(frozen=True)
+class Generator:
+    """One step of a decoding strategy: which layout and head make which codebooks."""
+
+    layout: str
+    head: str
+    layout_options: Mapping[str, Any] = field(default_factory=dict)
+    head_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Decoding(ABC):
+    """A decoding strategy: a pipeline of generators."""
+
+    @abstractmethod
+    def plan(self, spec: CodeSpec) -> tuple[Generator, ...]:
+        """The generators for codes of this kind, in order. Raises MisfitError."""
+
+
+class Transcriber(Savable, ABC):
+    """Speech to text, for judging."""
+
+    sample_rate: int
+
+    @abstractmethod
+    def transcribe(self, wav: torch.Tensor, lengths: torch.Tensor) -> list[str]:
+        """The text of each row."""
+
+
+class SpeakerEncoder(Savable, ABC):
+    """Speech to a voice's embedding."""
+
+    sample_rate: int
+    width: int
+
+    @abstractmethod
+    def embed(self, wav: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Unit vectors [b, d]."""
+
+
+class Metric(ABC):
+    """Scores one item at a time; the value over many is sum(numerators) / sum(denominators).
+
+    Attributes:
+        unit: "%", "Hz", "" ...; `scale` turns the ratio into it (100 for per cent).
+        direction: whether less or more is better.
+        takes: what the two sides are: texts (str), waves (float32 numpy [n]), or codes (Codes).
+    """
+
+    unit: str = ""
+    scale: float = 1.0
+    direction: Literal["lower", "higher"] = "lower"
+    takes: Literal["text", "wav", "codes"] = "text"
+
+    @abstractmethod
+    def score(self, given: Any, reference: Any, sample_rate: int = 16000) -> tuple[float, float]:
+        """(numerator, denominator) of one item. An item that cannot be scored raises."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measured value of a run; a row of `results.json`."""
+
+    metric: str
+    split: str
+    value: float
+    low: float
+    high: float
+    n: int
+    unit: str = ""
+    direction: Literal["lower", "higher"] = "higher"
+
+
+class StageContext(Protocol):
+    """What a stage gets to see and to leave behind.
+
+    Attributes:
+        folder: the stage's own; after a break it still holds what was made.
+        seed: of the run.
+        trainer: options for `lightning.Trainer`, straight from the recipe.
+    """
+
+    folder: Path
+    seed: int
+    trainer: Mapping[str, Any]
+
+    def part(self, slot: str) -> Any:
+        """The part in a slot of the recipe, as fitted by the nearest stage above that gives it."""
+
+    def fresh(self, slot: str, **given: Any) -> Any:
+        """The part in a slot newly built from the recipe's options, whatever was fitted."""
+
+    def find(self, slot: str) -> Path | None:
+        """The folder in which a stage above left this slot, or None."""
+
+    def path(self, stage: str) -> Path:
+        """The folder of a stage above."""
+
+    def keep(self, slot: str, part: Savable) -> None:
+        """Leave a fitted part for the stages below."""
+
+    def result(self, *results: Result) -> None:
+        """Add rows to the run's results."""
+
+    def progress(self, text: str, total: int | None = None) -> AbstractContextManager[Progress]:
+        """A progress display for the length of a `with` block."""
+
+    def say(self, line: str) -> None:
+        """A line for the person who watches."""
+
+
+CONTRACT_OF_KIND: Mapping[str, type[Any]] = {
+    "corpus": Corpus,
+    "text": TextTokenizer,
+    "tokenizer": Tokenizer,
+    "vocoder": Vocoder,
+    "backbone": Backbone,
+    "layout": Layout,
+    "head": Head,
+    "refiner": Refiner,
+    "decoding": Decoding,
+    "transcriber": Transcriber,
+    "speaker-encoder": SpeakerEncoder,
+    "metric": Metric,
+}
+"""The class that a part of each kind must derive from; a stage is a plain function."""

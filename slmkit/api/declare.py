@@ -1,0 +1,110 @@
+"""Declarations: what a plugin says about a part before anything heavy is imported."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+
+KINDS = (
+    "corpus",
+    "text",
+    "tokenizer",
+    "vocoder",
+    "backbone",
+    "layout",
+    "head",
+    "refiner",
+    "decoding",
+    "transcriber",
+    "speaker-encoder",
+    "metric",
+    "stage",
+)
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """A part that has nothing to choose."""
+
+
+@dataclass(frozen=True)
+class Can:
+    """What a part can do; None means "any", or that the question does not arise.
+
+    Attributes:
+        codebooks: how many codebooks it gives or takes.
+        sample_rate: of the wave that it takes or gives, Hz.
+        frame_rate: frames a second, Hz.
+        deduplicated: whether it takes merged units (and predicts their durations).
+        streaming: whether it has `step(input, state)`.
+        causal: whether a frame depends on nothing after it.
+        decodes: for a tokenizer, whether it turns its codes back into a wave by itself.
+        conditioning: what it can be conditioned on ("speaker", "text", ...).
+        audio: for a corpus, whether it has sound (False: text alone).
+        dialogue: for a corpus, whether it has questions with answers.
+    """
+
+    codebooks: int | None = None
+    sample_rate: int | None = None
+    frame_rate: float | None = None
+    deduplicated: bool | None = None
+    streaming: bool = False
+    causal: bool | None = None
+    decodes: bool = False
+    conditioning: tuple[str, ...] = ()
+    audio: bool = True
+    dialogue: bool = False
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One part on a shelf.
+
+    Attributes:
+        name: lower case with dashes; unique in its kind over all installed packages.
+        summary: one line, for tables.
+        target: "module:Class" (a stage: "module:function"), imported when first used.
+        options: a dataclass whose fields carry defaults and `help` (see `option`).
+        can: what it can do; an options class may refine it with a method `can(self, base)`.
+        requires: import names of what it needs beyond slmkit's core.
+        extra: the extra of its distribution that installs those, if any.
+        source: where the idea comes from (paper, checkpoint).
+        licence: SPDX identifier of the code and weights that it brings.
+        revision: raised by its author whenever the same options give another result.
+        uses: for a stage, the slots of the recipe that it reads ("tokenizer", "text", ...).
+        gives: for a stage, the slots whose fitted part it leaves in its folder.
+    """
+
+    name: str
+    summary: str
+    target: str
+    options: type[Any] = NoOptions
+    can: Can = field(default_factory=Can)
+    requires: tuple[str, ...] = ()
+    extra: str | None = None
+    source: str = ""
+    licence: str = "Apache-2.0"
+    revision: int = 1
+    uses: tuple[str, ...] = ()
+    gives: tuple[str, ...] = ()
+
+    def abilities(self, options: Any) -> Can:
+        """What the part can do with these options."""
+        refine = getattr(options, "can", None)
+        return refine(self.can) if callable(refine) else self.can
+
+
+def option(default: Any = MISSING, help: str = "", **kwargs: Any) -> Any:
+    """A dataclass field with a help text, shown by `slmkit show` and in the docs.
+
+    Mutable defaults are given by `default_factory=`. Without any default the option is required.
+    """
+    metadata = {"help": help}
+    if default is MISSING:
+        return field(metadata=metadata, **kwargs)
+    return field(default=default, metadata=metadata, **kwargs)
+
+
+def help_of(options: type[Any]) -> dict[str, str]:
+    """The help text of each option of a dataclass."""
+    return {f.name: f.metadata.get("help", "") for f in fields(options)}

@@ -1,0 +1,43 @@
+"""A training example is a list of segments; so is a prompt.
+
+Templates of SpeechGPT, prompt and target of USLM, speech alone, interleaved spans: all are
+lists of `Text` and `Speech`; `learn` says whether the loss counts there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text, or a special token spelt out (`<eoh>`); specials inside are recognized."""
+
+    text: str
+    learn: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Speech:
+    """Codes [k, t] of one utterance (int64, coarse codebook first)."""
+
+    codes: np.ndarray
+    learn: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """Text in a stream beside the speech: a text id for each frame [t], and codes [k, t]."""
+
+    text_ids: np.ndarray
+    codes: np.ndarray
+    learn: bool = False
+
+
+Segment = Text | Speech | Aligned
+Segments = Sequence[Segment]

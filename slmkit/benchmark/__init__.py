@@ -1,0 +1,1 @@
+"""SLMTokBench and its rows."""

@@ -1,0 +1,1 @@
+"""Neural and signal blocks that parts are built from."""

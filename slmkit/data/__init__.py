@@ -1,0 +1,1 @@
+"""Utterances, audio, manifests, batching, and the token store."""

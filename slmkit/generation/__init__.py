@@ -1,0 +1,1 @@
+"""The one generation loop: text and codes come out as a stream."""

@@ -1,0 +1,1 @@
+"""Vocabulary, segments on a grid, and the speech language model."""

@@ -1,0 +1,1 @@
+"""Recipe file -> checked options -> stages -> run folder -> report."""

@@ -1,0 +1,1 @@
+"""Lightning modules, one file for each thing that learns."""
