@@ -1,0 +1,1 @@
+"""Corpora read from files: manifests, folders, recorded digits."""

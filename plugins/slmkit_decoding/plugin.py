@@ -1,0 +1,1 @@
+"""Layouts, heads and decoding strategies."""

@@ -1,0 +1,1 @@
+"""HuBERT k-means units."""

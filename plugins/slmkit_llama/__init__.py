@@ -1,0 +1,1 @@
+"""The lean Llama backbone."""

@@ -1,0 +1,1 @@
+"""Parts made of log-mel frames: the `mel-km` tokenizer and the `griffin-lim` vocoder."""

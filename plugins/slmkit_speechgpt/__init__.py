@@ -1,0 +1,1 @@
+"""SpeechGPT: its templates, data and stages."""

@@ -1,0 +1,1 @@
+"""The embedded corpus: spoken questions and answers over a small world."""

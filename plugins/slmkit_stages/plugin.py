@@ -1,0 +1,1 @@
+"""Stages that every recipe can use."""
