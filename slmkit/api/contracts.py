@@ -183,6 +183,10 @@ class Head(Savable, ABC):
     ) -> torch.Tensor:
         """The next tokens [b, s] from hidden [b, d]; `pick(scores [b, size], stream)` chooses."""
 
+    @abstractmethod
+    def rows(self, stream: int) -> torch.Tensor:
+        """The output weights [size, d] of a stream, a row for each token."""
+
 
 class Refiner(Savable, ABC):
     """Completes fine codebooks from coarse ones, not one step at a time."""

@@ -1,0 +1,68 @@
+"""The grid that a layout makes: tokens of several streams, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """One example laid out.
+
+    Attributes:
+        tokens: int64 [s, l].
+        real: bool [s, l], False where a stream has nothing at a step.
+        learn: bool [s, l], where the loss counts when that token is the target.
+        spans: for each segment, the half-open range of steps in which it lies.
+    """
+
+    tokens: np.ndarray
+    real: np.ndarray
+    learn: np.ndarray
+    spans: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Number of steps l."""
+        return int(self.tokens.shape[1])
+
+    def cut(self, most: int) -> Grid:
+        """The first `most` steps."""
+        return Grid(self.tokens[:, :most], self.real[:, :most], self.learn[:, :most], self.spans)
+
+
+@dataclass(frozen=True, eq=False)
+class GridBatch:
+    """Grids of different lengths side by side, padded at the end.
+
+    Attributes:
+        tokens: int64 [b, s, l]; padding is token 0 and is never learnt.
+        learn: bool [b, s, l].
+        lengths: int64 [b].
+    """
+
+    tokens: Tensor
+    learn: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(cls, grids: Sequence[Grid], multiple: int = 1) -> GridBatch:
+        """Stack grids; the common length is rounded up to a multiple."""
+        longest = max(grid.steps for grid in grids)
+        longest = -(-longest // multiple) * multiple
+        streams = grids[0].tokens.shape[0]
+        tokens = torch.zeros(len(grids), streams, longest, dtype=torch.int64)
+        learn = torch.zeros(len(grids), streams, longest, dtype=torch.bool)
+        for row, grid in enumerate(grids):
+            tokens[row, :, : grid.steps] = torch.from_numpy(grid.tokens)
+            learn[row, :, : grid.steps] = torch.from_numpy(grid.learn & grid.real)
+        return cls(tokens, learn, torch.tensor([grid.steps for grid in grids]))
+
+    def to(self, device: torch.device | str) -> GridBatch:
+        """The same batch on another device."""
+        return GridBatch(self.tokens.to(device), self.learn.to(device), self.lengths.to(device))

@@ -1,0 +1,164 @@
+"""`SpeechLM`: a backbone, a vocabulary, a layout and a head put together.
+
+Letters: b (batch), s (stream), l (step), d (width), v (vocabulary).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from slmkit.api import Backbone, CodeSpec, Decoding, State, VocabularyError, WeightsError
+from slmkit.host import build, load_part
+from slmkit.lm.grid import GridBatch
+from slmkit.lm.vocabulary import Section, Vocabulary
+
+LM_FILE = "lm.json"
+
+
+class SpeechLM(nn.Module):
+    """A language model of text and codes.
+
+    The embeddings of a step's streams are summed (MusicGen, Copet et al. 2023); one stream is the
+    ordinary language model.
+    """
+
+    def __init__(
+        self, backbone: Backbone, decoding: Decoding, vocabulary: Vocabulary, spec: CodeSpec
+    ) -> None:
+        super().__init__()
+        plan = decoding.plan(spec)
+        first = plan[0]
+        self.backbone = backbone
+        self.spec = spec
+        self.vocabulary = vocabulary
+        self.layout = build("layout", first.layout, first.layout_options)
+        self._head = (first.head, first.head_options)
+        self.streams: int = self.layout.streams(spec)
+        self.embedding = self._new_embedding()
+        self.head = self._new_head()
+
+    def _new_embedding(self) -> nn.ModuleList:
+        tables = [
+            nn.Embedding(self.vocabulary.size, self.backbone.width) for _ in range(self.streams)
+        ]
+        for table in tables:
+            nn.init.normal_(table.weight, std=0.02)
+        return nn.ModuleList(tables)
+
+    def _new_head(self) -> Any:
+        name, options = self._head
+        sizes = (self.vocabulary.size,) * self.streams
+        return build("head", name, options, width=self.backbone.width, sizes=sizes)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Tokens [b, s, l] to the sum of their streams' embeddings [b, l, d]."""
+        embedded = self.embedding[0](tokens[:, 0])
+        for stream in range(1, self.streams):
+            embedded = embedded + self.embedding[stream](tokens[:, stream])
+        return embedded
+
+    def loss(self, batch: GridBatch) -> Tensor:
+        """Mean cross-entropy, nats, over the targets that are to be learnt.
+
+        Scores are computed at those steps only: prompts cost no projection to the vocabulary.
+        """
+        hidden = self.backbone(self.embed(batch.tokens[:, :, :-1]))
+        targets, learn = batch.tokens[:, :, 1:], batch.learn[:, :, 1:]
+        rows, steps = learn.any(dim=1).nonzero(as_tuple=True)
+        due, counts = targets[rows, :, steps], learn[rows, :, steps]
+        scores = self.head.logits(hidden[rows, steps][None], due.T[None])
+        losses = [
+            nn.functional.cross_entropy(score[0].float(), due[:, stream], reduction="none")
+            for stream, score in enumerate(scores)
+        ]
+        total = (torch.stack(losses, dim=1) * counts).sum()
+        return total / counts.sum().clamp(min=1)
+
+    def empty_state(self, batch: int, steps: int) -> State:
+        """A preallocated state for generation."""
+        return self.backbone.empty_state(batch, steps)
+
+    def step(
+        self, tokens: Tensor, state: State, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Go on by tokens [b, s, l] of which `lengths` are real; hidden [b, l, d]."""
+        return self.backbone.step(self.embed(tokens), state, lengths)
+
+    def sample(self, hidden: Tensor, pick: Callable[[Tensor, int], Tensor]) -> Tensor:
+        """The next tokens [b, s] after hidden [b, d]."""
+        tokens: Tensor = self.head.sample(hidden, pick)
+        return tokens
+
+    def extend(self, *sections: Section) -> None:
+        """Add sections to the vocabulary; old rows keep their weights, new ones start random."""
+        self.vocabulary = self.vocabulary.extend(*sections)
+        embedding, head = self.embedding, self.head
+        self.embedding, self.head = self._new_embedding(), self._new_head()
+        copy_rows(embedding, self.embedding)
+        copy_rows(head, self.head)
+
+    def adopt_pretrained(self, tables: tuple[Tensor, Tensor] | None) -> None:
+        """Take a pretrained model's input and output rows for the text ids. Raises WeightsError."""
+        if tables is None:
+            return
+        rows_in, rows_out = tables
+        text = self.vocabulary.text.size
+        if rows_in.shape[0] < text or rows_in.shape[1] != self.backbone.width:
+            raise WeightsError(
+                f"pretrained embeddings {tuple(rows_in.shape)} do not fit {text} text ids of "
+                f"width {self.backbone.width}"
+            )
+        with torch.no_grad():
+            self.embedding[0].weight[:text] = rows_in[:text]
+            self.head.rows(0)[:text] = rows_out[:text]
+
+    def save(self, folder: Path) -> None:
+        """Write weights, vocabulary layout and code specification."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: t.detach().cpu().contiguous() for name, t in self.state_dict().items()}
+        save_file(tensors, folder / "model.safetensors")
+        record = {
+            "vocabulary": self.vocabulary.to_dict(),
+            "vocabulary_hash": self.vocabulary.hash,
+            "spec": self.spec.to_dict(),
+        }
+        (folder / LM_FILE).write_text(json.dumps(record, indent=1) + "\n")
+
+    def restore(self, folder: Path) -> None:
+        """Read weights; refuses those of another vocabulary layout (VocabularyError)."""
+        from safetensors.torch import load_file
+
+        record = json.loads((folder / LM_FILE).read_text())
+        if record["vocabulary_hash"] != self.vocabulary.hash:
+            raise VocabularyError(
+                f"{folder}: the checkpoint was made for vocabulary {record['vocabulary_hash']}, "
+                f"this run has {self.vocabulary.hash}; run the stages above it again"
+            )
+        self.load_state_dict(load_file(folder / "model.safetensors"))
+
+
+def copy_rows(old: nn.Module, new: nn.Module) -> None:
+    """Copy each tensor into the first rows of its namesake in a larger module."""
+    grown = dict(new.named_parameters())
+    with torch.no_grad():
+        for name, tensor in old.named_parameters():
+            grown[name][: tensor.shape[0]] = tensor
+
+
+def saved_vocabulary(folder: Path) -> Vocabulary:
+    """The vocabulary of a saved model, its text tokenizer read from `folder/text`."""
+    record = json.loads((folder / LM_FILE).read_text())
+    return Vocabulary.from_dict(load_part(folder / "text"), record["vocabulary"])
+
+
+def saved_spec(folder: Path) -> CodeSpec:
+    """The code specification of a saved model."""
+    return CodeSpec.from_dict(json.loads((folder / LM_FILE).read_text())["spec"])
