@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
-import soxr
+import soxr  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from slmkit.api import AudioError, Utterance
