@@ -1,1 +1,39 @@
 """Text tokenizers."""
+
+from dataclasses import dataclass
+
+from slmkit.api import Declaration, hookimpl, option
+
+
+@dataclass(frozen=True)
+class BpeOptions:
+    """Options of `bpe`."""
+
+    size: int = option(512, "most ids; the 256 bytes are always among them")
+
+
+@dataclass(frozen=True)
+class CharactersOptions:
+    """Options of `characters`."""
+
+    alphabet: str | None = option(None, "the characters, in the order of their ids; else fitted")
+
+
+@hookimpl
+def slmkit_texts() -> list[Declaration]:
+    return [
+        Declaration(
+            name="bpe",
+            summary="byte-level byte-pair encoding, trained on the corpus; writes any text",
+            target="slmkit_text.bpe:Bpe",
+            options=BpeOptions,
+            requires=("tokenizers",),
+            source="BPE (Sennrich et al. 2016), over bytes (GPT-2, Radford et al. 2019)",
+        ),
+        Declaration(
+            name="characters",
+            summary="an id for each character, of the corpus or of a given alphabet",
+            target="slmkit_text.characters:Characters",
+            options=CharactersOptions,
+        ),
+    ]

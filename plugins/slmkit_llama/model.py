@@ -1,0 +1,178 @@
+"""The backbone `llama`. Submodules are named as Hugging Face names them, so that its weights load
+as they are and peft finds `q_proj`, `k_proj`, `v_proj`, `o_proj`.
+
+Letters: b (batch), l (step), d (width), h (head), w (width of a head), r (step in the cache).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention, silu
+
+from slmkit.api import Backbone, State
+from slmkit.codecs import cache
+from slmkit_llama import weights
+from slmkit_llama.architecture import Architecture, of_config, of_options
+from slmkit_llama.plugin import LlamaOptions
+from slmkit_llama.rope import Rotate, angles, frequencies
+
+
+class Attention(nn.Module):
+    """Self-attention of grouped queries (Ainslie et al. 2023)."""
+
+    def __init__(self, shape: Architecture) -> None:
+        super().__init__()
+        self.heads, self.kv_heads = shape.heads, shape.kv_heads
+        self.head_width = shape.head_width
+        inner, kv_inner = shape.heads * shape.head_width, shape.kv_heads * shape.head_width
+        self.q_proj = nn.Linear(shape.width, inner, bias=shape.qkv_bias)
+        self.k_proj = nn.Linear(shape.width, kv_inner, bias=shape.qkv_bias)
+        self.v_proj = nn.Linear(shape.width, kv_inner, bias=shape.qkv_bias)
+        self.o_proj = nn.Linear(inner, shape.width, bias=shape.output_bias)
+
+    def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Turned queries [b, h, l, w], turned keys and values [b, kv h, l, w]."""
+        queries = self._split(self.q_proj(x), self.heads)
+        keys = self._split(self.k_proj(x), self.kv_heads)
+        values = self._split(self.v_proj(x), self.kv_heads)
+        cos, sin = cos.to(queries.dtype), sin.to(queries.dtype)
+        return Rotate.apply(queries, cos, sin), Rotate.apply(keys, cos, sin), values
+
+    def _split(self, projected: Tensor, heads: int) -> Tensor:
+        return projected.unflatten(-1, (heads, self.head_width)).transpose(1, 2)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        queries, keys, values = self.project(x, cos, sin)
+        if self.kv_heads != self.heads:
+            each = self.heads // self.kv_heads
+            keys = keys.repeat_interleave(each, dim=1)
+            values = values.repeat_interleave(each, dim=1)
+        mixed = scaled_dot_product_attention(queries, keys, values, is_causal=True)
+        return self.o_proj(mixed.transpose(1, 2).flatten(2))
+
+    def step(
+        self, x: Tensor, cos: Tensor, sin: Tensor, state: State, layer: int, at: cache.Chunk
+    ) -> Tensor:
+        """As `forward`, of a chunk behind what the cache holds."""
+        queries, keys, values = self.project(x, cos, sin)
+        keys, values = cache.append(state, layer, keys, values, at)
+        # The queries that share a key stand as further steps, so that the cache is never repeated.
+        each = self.heads // self.kv_heads
+        grouped = queries.unflatten(1, (self.kv_heads, each)).flatten(2, 3)
+        mask = at.mask.repeat(1, 1, each, 1)
+        mixed = scaled_dot_product_attention(grouped.to(keys.dtype), keys, values, attn_mask=mask)
+        mixed = mixed.unflatten(2, (each, x.shape[1])).flatten(1, 2)
+        return self.o_proj(mixed.transpose(1, 2).flatten(2))
+
+
+class SwiGLU(nn.Module):
+    """The gated feed-forward network (Shazeer 2020)."""
+
+    def __init__(self, shape: Architecture) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(shape.width, shape.hidden, bias=shape.mlp_bias)
+        self.up_proj = nn.Linear(shape.width, shape.hidden, bias=shape.mlp_bias)
+        self.down_proj = nn.Linear(shape.hidden, shape.width, bias=shape.mlp_bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Block(nn.Module):
+    """One layer: attention and SwiGLU, each behind an RMSNorm and added to what came in."""
+
+    def __init__(self, shape: Architecture, dropout: float) -> None:
+        super().__init__()
+        self.self_attn = Attention(shape)
+        self.mlp = SwiGLU(shape)
+        self.input_layernorm = nn.RMSNorm(shape.width, eps=shape.norm_eps)
+        self.post_attention_layernorm = nn.RMSNorm(shape.width, eps=shape.norm_eps)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        x = x + self.dropout(self.self_attn(self.input_layernorm(x), cos, sin))
+        return x + self.dropout(self.mlp(self.post_attention_layernorm(x)))
+
+    def step(
+        self, x: Tensor, cos: Tensor, sin: Tensor, state: State, layer: int, at: cache.Chunk
+    ) -> Tensor:
+        x = x + self.self_attn.step(self.input_layernorm(x), cos, sin, state, layer, at)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Llama(nn.Module, Backbone):
+    """A Llama without its embeddings: hidden states come out behind the final norm."""
+
+    def __init__(self, options: LlamaOptions) -> None:
+        super().__init__()
+        self._folder = None if options.weights is None else weights.folder_of(options.weights)
+        if self._folder is None:
+            self.shape = of_options(options)
+        else:
+            config = weights.read_config(self._folder)
+            self.shape = of_config(config, options, str(self._folder))
+        self.width = self.shape.width
+        self.layers = nn.ModuleList(
+            Block(self.shape, options.dropout) for _ in range(self.shape.layers)
+        )
+        self.norm = nn.RMSNorm(self.width, eps=self.shape.norm_eps)
+        self.frequencies: Tensor
+        turns = frequencies(self.shape.head_width, self.shape.rope_theta, self.shape.rope_scaling)
+        self.register_buffer("frequencies", turns, persistent=False)
+        if self._folder is None:
+            self._initialize()
+        else:
+            weights.load_into(self, self._folder)
+
+    def _initialize(self) -> None:
+        """As GPT-2 (Radford et al. 2019): what is added to the stream shrinks with the depth."""
+        for name, parameter in self.named_parameters():
+            if name.endswith(("o_proj.weight", "down_proj.weight")):
+                nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * self.shape.layers))
+            elif name.endswith("_proj.weight"):
+                nn.init.normal_(parameter, std=0.02)
+
+    def forward(self, embedded: Tensor) -> Tensor:
+        """[b, l, d] -> [b, l, d]; padding belongs at the end, where causality hides it."""
+        steps = torch.arange(embedded.shape[1], device=embedded.device)
+        cos, sin = angles(steps, self.frequencies)
+        x = embedded
+        for layer in self.layers:
+            x = layer(x, cos, sin)
+        return self.norm(x)
+
+    def empty_state(self, batch: int, steps: int) -> State:
+        """A cache (see `slmkit.codecs.cache`) for `steps` steps of each row."""
+        return cache.empty(
+            batch,
+            steps,
+            layers=self.shape.layers,
+            heads=self.shape.kv_heads,
+            width=self.shape.head_width,
+            like=self.norm.weight,
+        )
+
+    @torch.no_grad()
+    def step(
+        self, embedded: Tensor, state: State, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Go on from a state by `embedded` [b, l, d] of which `lengths` [b] steps are real.
+
+        For generation: no gradient flows, dropout is off, and the state that is passed in is
+        spent (its tensors are written in place); keep a `cache.clone` to go on from it twice.
+        Raises IndexError where a row would go beyond the state's steps.
+        """
+        at = cache.chunk(state, embedded.shape[1], lengths)
+        cos, sin = angles(at.positions[:, None], self.frequencies)
+        x = embedded
+        for index, layer in enumerate(self.layers):
+            x = layer.step(x, cos, sin, state, index, at)
+        return self.norm(x), cache.advance(state, at)
+
+    def pretrained_embeddings(self) -> tuple[Tensor, Tensor] | None:
+        """The rows [v, d] of the input embedding and of the output projection that came with
+        `weights`, read anew from its files; None for a network of our own."""
+        return None if self._folder is None else weights.read_embeddings(self._folder)
