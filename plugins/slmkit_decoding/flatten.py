@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from slmkit.api import CodeSpec, Layout, MisfitError, NoOptions, Segment, Segments, Speech, Text
+from slmkit.api import (
+    CodeSpec,
+    Layout,
+    MisfitError,
+    NoOptions,
+    Segment,
+    Segments,
+    Speech,
+    State,
+    Text,
+)
 from slmkit.lm.grid import Grid
+from slmkit.lm.pieces import join
 from slmkit.lm.vocabulary import END_OF_SPEECH, START_OF_SPEECH, Vocabulary
 
 
@@ -48,48 +60,66 @@ class Flatten(Layout):
         raise MisfitError("the layout 'flatten' has no stream for text aligned with speech")
 
     def read(self, grid: Grid, vocabulary: Vocabulary) -> Segments:
-        return read_ids(grid.tokens[0].tolist(), grid.learn[0].tolist(), vocabulary)
+        segments: list[Segment] = []
+        state = self.open(vocabulary)
+        learn = grid.learn[0].tolist()
+        before = learn[0] if learn else False
+        for token, mark in zip(grid.tokens[0].tolist(), learn, strict=True):
+            if mark != before:
+                segments += [
+                    replace(piece, learn=before) for piece in self.close(state, vocabulary)
+                ]
+                state = self.open(vocabulary)
+                before = mark
+            pieces, state = self.step([token], state, vocabulary)
+            segments += [replace(piece, learn=mark) for piece in pieces]
+        segments += [replace(piece, learn=before) for piece in self.close(state, vocabulary)]
+        return join(segments)
+
+    def open(self, vocabulary: Vocabulary) -> State:
+        return {"speaking": False, "ids": [], "told": 0}
+
+    def step(
+        self, tokens: Sequence[int], state: State, vocabulary: Vocabulary
+    ) -> tuple[list[Segment], State]:
+        (token,) = tokens
+        if token == vocabulary.id_of(START_OF_SPEECH):
+            begun = Speech(np.zeros((vocabulary.codebooks, 0), dtype=np.int64))
+            return [*self.close(state, vocabulary), begun], {"speaking": True, "ids": [], "told": 0}
+        if token == vocabulary.id_of(END_OF_SPEECH):
+            return self.close(state, vocabulary), self.open(vocabulary)
+        if state["speaking"]:
+            return _take_code(token, state, vocabulary)
+        return _take_text(token, state, vocabulary)
+
+    def close(self, state: State, vocabulary: Vocabulary) -> list[Segment]:
+        if state["speaking"]:
+            return []
+        rest = vocabulary.decode(state["ids"])[state["told"] :]
+        return [Text(rest)] if rest else []
 
 
-def read_ids(ids: Sequence[int], learn: Sequence[bool], vocabulary: Vocabulary) -> list[Segment]:
-    """Segments of a flat sequence of ids; speech that was cut short ends where the ids end."""
-    start, end = vocabulary.id_of(START_OF_SPEECH), vocabulary.id_of(END_OF_SPEECH)
-    segments: list[Segment] = []
-    position = 0
-    while position < len(ids):
-        stop = position
-        if ids[position] == start:
-            while stop < len(ids) and ids[stop] != end:
-                stop += 1
-            codes = _unflatten(ids[position + 1 : stop], vocabulary)
-            segments.append(Speech(codes, learn[position]))
-            position = stop + 1
-        else:
-            while stop < len(ids) and ids[stop] != start and learn[stop] == learn[position]:
-                stop += 1
-            segments.append(Text(vocabulary.decode(ids[position:stop]), learn[position]))
-            position = stop
-    return segments
+def _take_text(token: int, state: State, vocabulary: Vocabulary) -> tuple[list[Segment], State]:
+    """Spell out what is certain: a character may still lack bytes that later pieces bring."""
+    ids = [*state["ids"], token]
+    text = vocabulary.decode(ids)
+    told = state["told"]
+    if text.endswith("\ufffd"):
+        return [], {**state, "ids": ids}
+    if vocabulary.is_special(token):
+        return [Text(text[told:])], {**state, "ids": [], "told": 0}
+    return ([Text(text[told:])] if text[told:] else []), {**state, "ids": ids, "told": len(text)}
 
 
-def _unflatten(ids: Sequence[int], vocabulary: Vocabulary) -> np.ndarray:
-    """Codes [k, t] of the ids between the marks; what is no code, or no whole frame, is dropped.
-
-    A model that samples may put a stray token among the codes; a frame is taken only when its
-    codebooks stand in order.
-    """
-    books = [vocabulary.code_range(k) for k in range(vocabulary.codebooks)]
-    frames: list[list[int]] = []
-    frame: list[int] = []
-    for index in ids:
-        book = books[len(frame)]
-        if index in book:
-            frame.append(index - book.start)
-            if len(frame) == len(books):
-                frames.append(frame)
-                frame = []
-        else:
-            frame = [index - books[0].start] if index in books[0] and len(books) > 1 else []
-    if not frames:
-        return np.zeros((len(books), 0), dtype=np.int64)
-    return np.array(frames, dtype=np.int64).T
+def _take_code(token: int, state: State, vocabulary: Vocabulary) -> tuple[list[Segment], State]:
+    """Gather a frame; a model that samples may put a stray token among the codes, which breaks the
+    frame that it falls into."""
+    frame: list[int] = state["ids"]
+    book = vocabulary.code_range(len(frame))
+    if token not in book:
+        first = vocabulary.code_range(0)
+        return [], {**state, "ids": [token - first.start] if token in first else []}
+    frame = [*frame, token - book.start]
+    if len(frame) < vocabulary.codebooks:
+        return [], {**state, "ids": frame}
+    return [Speech(np.array(frame, dtype=np.int64)[:, None])], {**state, "ids": []}

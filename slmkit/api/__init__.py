@@ -27,6 +27,7 @@ from slmkit.api.errors import (
     AudioError,
     BrokenPluginError,
     DataError,
+    DiskFullError,
     MisfitError,
     MissingDependencyError,
     OptionsError,
@@ -35,6 +36,7 @@ from slmkit.api.errors import (
     UnknownNameError,
     VocabularyError,
     WeightsError,
+    nearest,
 )
 from slmkit.api.hooks import HOOK_OF_KIND, hookimpl, hookspec
 from slmkit.api.segments import Aligned, Segment, Segments, Speech, Text
@@ -55,6 +57,7 @@ __all__ = [
     "DataError",
     "Declaration",
     "Decoding",
+    "DiskFullError",
     "Generator",
     "Head",
     "Interval",
@@ -87,5 +90,6 @@ __all__ = [
     "WeightsError",
     "hookimpl",
     "hookspec",
+    "nearest",
     "option",
 ]

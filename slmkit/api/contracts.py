@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from slmkit.api.codes import Codes, CodeSpec
-from slmkit.api.segments import Segments
+from slmkit.api.segments import Segment, Segments
 from slmkit.api.utterances import Utterance
 
 if TYPE_CHECKING:
@@ -166,6 +166,20 @@ class Layout(ABC):
     def read(self, grid: Grid, vocabulary: Vocabulary) -> Segments:
         """The segments of a grid: the inverse of `lay`."""
 
+    @abstractmethod
+    def open(self, vocabulary: Vocabulary) -> State:
+        """The state of a reader that follows generation, before the first step."""
+
+    @abstractmethod
+    def step(
+        self, tokens: Sequence[int], state: State, vocabulary: Vocabulary
+    ) -> tuple[list[Segment], State]:
+        """Take the tokens [s] of one step; give what is finished by it."""
+
+    @abstractmethod
+    def close(self, state: State, vocabulary: Vocabulary) -> list[Segment]:
+        """What is left when generation ends."""
+
 
 class Head(Savable, ABC):
     """Hidden states to the tokens of a step. Built as `cls(options, width, sizes)`; a Module.
@@ -175,7 +189,7 @@ class Head(Savable, ABC):
 
     @abstractmethod
     def logits(self, hidden: torch.Tensor, tokens: torch.Tensor) -> list[torch.Tensor]:
-        """For each stream, scores [b, l, size] of the tokens [b, s, l] that are due at each step."""
+        """For each stream, scores [b, l, size] of the tokens [b, s, l] due at each step."""
 
     @abstractmethod
     def sample(

@@ -31,6 +31,9 @@ class NoOptions:
 class Can:
     """What a part can do; None means "any", or that the question does not arise.
 
+    Of a stage, `codebooks`, `decodes` and `dialogue` say what it asks of the tokenizer and the
+    corpus that it meets.
+
     Attributes:
         codebooks: how many codebooks it gives or takes.
         sample_rate: of the wave that it takes or gives, Hz.
@@ -71,8 +74,11 @@ class Declaration:
         source: where the idea comes from (paper, checkpoint).
         licence: SPDX identifier of the code and weights that it brings.
         revision: raised by its author whenever the same options give another result.
-        uses: for a stage, the slots of the recipe that it reads ("tokenizer", "text", ...).
+        uses: for a stage, the slots of the recipe that it reads ("tokenizer", "text", ...); an
+            options class may answer instead with methods `uses(self)` and `gives(self)`.
         gives: for a stage, the slots whose fitted part it leaves in its folder.
+        trains: for a stage, whether the recipe's `trainer:` options reach it; one that says
+            False is not run again when they change.
     """
 
     name: str
@@ -87,11 +93,20 @@ class Declaration:
     revision: int = 1
     uses: tuple[str, ...] = ()
     gives: tuple[str, ...] = ()
+    trains: bool = True
 
     def abilities(self, options: Any) -> Can:
         """What the part can do with these options."""
         refine = getattr(options, "can", None)
         return refine(self.can) if callable(refine) else self.can
+
+    def slots(self, options: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """For a stage, the slots that it uses and those that it gives with these options."""
+        uses, gives = getattr(options, "uses", None), getattr(options, "gives", None)
+        return (
+            tuple(uses()) if callable(uses) else self.uses,
+            tuple(gives()) if callable(gives) else self.gives,
+        )
 
 
 def option(default: Any = MISSING, help: str = "", **kwargs: Any) -> Any:

@@ -75,6 +75,12 @@ class StageError(SlmkitError):
     exit_code = 1
 
 
+class DiskFullError(StageError):
+    """The disk ran full in the middle of a stage; the message says what to free."""
+
+    exit_code = 2
+
+
 def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
     """Up to `most` of the known names that look like `name`, the best first."""
     known = list(known)

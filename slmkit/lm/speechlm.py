@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from slmkit.api import Backbone, CodeSpec, Decoding, State, VocabularyError, WeightsError
-from slmkit.host import build, load_part
+from slmkit.host import build
 from slmkit.lm.grid import GridBatch
 from slmkit.lm.vocabulary import Section, Vocabulary
 
@@ -32,9 +32,9 @@ class SpeechLM(nn.Module):
         self, backbone: Backbone, decoding: Decoding, vocabulary: Vocabulary, spec: CodeSpec
     ) -> None:
         super().__init__()
-        plan = decoding.plan(spec)
-        first = plan[0]
+        (first,) = decoding.plan(spec)
         self.backbone = backbone
+        self.decoding = decoding
         self.spec = spec
         self.vocabulary = vocabulary
         self.layout = build("layout", first.layout, first.layout_options)
@@ -151,14 +151,3 @@ def copy_rows(old: nn.Module, new: nn.Module) -> None:
     with torch.no_grad():
         for name, tensor in old.named_parameters():
             grown[name][: tensor.shape[0]] = tensor
-
-
-def saved_vocabulary(folder: Path) -> Vocabulary:
-    """The vocabulary of a saved model, its text tokenizer read from `folder/text`."""
-    record = json.loads((folder / LM_FILE).read_text())
-    return Vocabulary.from_dict(load_part(folder / "text"), record["vocabulary"])
-
-
-def saved_spec(folder: Path) -> CodeSpec:
-    """The code specification of a saved model."""
-    return CodeSpec.from_dict(json.loads((folder / LM_FILE).read_text())["spec"])

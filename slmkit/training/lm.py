@@ -1,0 +1,117 @@
+"""Training a SpeechLM: one example list, batches by length, one learning-rate schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch.utils.data import DataLoader, Dataset
+
+from slmkit.api import DataError, StageContext, option
+from slmkit.data.batches import step_batch
+from slmkit.lm.grid import Grid, GridBatch
+from slmkit.lm.speechlm import SpeechLM
+from slmkit.training.trainer import make_trainer
+
+
+@dataclass(frozen=True)
+class LmTraining:
+    """How a language model is trained.
+
+    Attributes:
+        steps: optimizer steps.
+        lr: peak learning rate of AdamW.
+        warmup: steps of linear warm-up; then a cosine down to a tenth.
+        batch_tokens: steps of the grid in a batch, padding included.
+        weight_decay: of matrices; vectors and embeddings are not decayed.
+        clip: greatest norm of the gradient.
+    """
+
+    steps: int
+    lr: float
+    warmup: int
+    batch_tokens: int
+    weight_decay: float = 0.01
+    clip: float = 1.0
+
+
+class Steps(Dataset[GridBatch]):
+    """Item n is the batch of step n: a pure function of the examples, the seed and n."""
+
+    def __init__(self, grids: Sequence[Grid], training: LmTraining, seed: int) -> None:
+        self.grids, self.training, self.seed = grids, training, seed
+        self.lengths = [grid.steps for grid in grids]
+
+    def __len__(self) -> int:
+        return self.training.steps
+
+    def __getitem__(self, step: int) -> GridBatch:
+        rows = step_batch(self.lengths, step, self.seed, self.training.batch_tokens)
+        return GridBatch.of([self.grids[row] for row in rows], multiple=8)
+
+
+class LmLearner(LightningModule):
+    """A SpeechLM with its optimizer."""
+
+    def __init__(self, lm: SpeechLM, training: LmTraining) -> None:
+        super().__init__()
+        self.lm = lm
+        self.training_options = training
+
+    def training_step(self, batch: GridBatch, index: int) -> torch.Tensor:
+        loss = self.lm.loss(batch)
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: GridBatch, index: int) -> None:
+        count = int(batch.learn[:, :, 1:].sum())
+        self.log("dev_loss", self.lm.loss(batch), batch_size=count)
+
+    def configure_optimizers(self) -> Any:
+        training = self.training_options
+        learnable = [p for p in self.parameters() if p.requires_grad]
+        tables = {id(p) for p in self.lm.embedding.parameters()}
+        decayed = [p for p in learnable if p.dim() > 1 and id(p) not in tables]
+        others = [p for p in learnable if p.dim() <= 1 or id(p) in tables]
+        groups = [
+            {"params": decayed, "weight_decay": training.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=training.lr, betas=(0.9, 0.95), fused=True)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: warm_cosine(step, training.warmup, training.steps)
+        )
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    def transfer_batch_to_device(self, batch: GridBatch, device: Any, index: int) -> GridBatch:
+        return batch.to(device)
+
+
+def warm_cosine(step: int, warmup: int, steps: int) -> float:
+    """Factor of the peak learning rate: linear up, then a cosine down to a tenth."""
+    if step < warmup:
+        return (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    return 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def fit_lm(
+    lm: SpeechLM,
+    train: Sequence[Grid],
+    dev: Sequence[Grid],
+    training: LmTraining,
+    context: StageContext,
+) -> None:
+    """Train in place; a broken run goes on from its last checkpoint. Raises DataError."""
+    if not train:
+        raise DataError("there is nothing to train on: no example was built from the corpus")
+    learner = LmLearner(lm, training)
+    batches = DataLoader(Steps(train, training, context.seed), batch_size=None, shuffle=False)
+    checks = [GridBatch.of(dev[i : i + 16], multiple=8) for i in range(0, len(dev), 16)]
+    make_trainer(context, max_steps=training.steps, gradient_clip_val=training.clip).fit(
+        learner, batches, DataLoader(checks, batch_size=None) if checks else None
+    )
