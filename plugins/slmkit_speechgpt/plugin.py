@@ -1,1 +1,85 @@
 """SpeechGPT: its templates, data and stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slmkit.api import Can, Declaration, hookimpl, option
+
+SOURCE = "SpeechGPT (Zhang et al. 2023, arXiv 2305.11000)"
+
+
+@dataclass
+class TrainOptions:
+    """One stage of training; the model comes from the stage above, or is new."""
+
+    tasks: dict[str, int] = option(
+        help="what to learn and how many copies of it: world, speech, transcribe, speak, text, "
+        "chain, direct, or one format of the last two such as chain-speech-speech",
+        default_factory=dict,
+    )
+    style: str = option("short", "spelling of the dialogues: paper, released or short")
+    steps: int = option(1000, "optimizer steps")
+    lr: float = option(1e-3, "peak learning rate")
+    warmup: int = option(50, "steps of linear warm-up")
+    batch_tokens: int = option(4096, "tokens in a batch, padding included")
+    weight_decay: float = option(0.01, "of matrices")
+    clip: float = option(1.0, "greatest norm of the gradient")
+    longest: int = option(1024, "longer examples are cut here")
+    block: int = option(0, "join speech-only examples into blocks of so many tokens; 0: do not")
+    lora_rank: int = option(0, "rank of LoRA on the attention projections; 0: train everything")
+    lora_alpha: float = option(16.0, "scale of LoRA")
+    lora_dropout: float = option(0.05, "dropout inside LoRA")
+    lora_targets: list[str] = option(
+        help="projections that LoRA adapts",
+        default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj"],
+    )
+    weights: str | None = option(
+        None, "folder of published weights (a whole model with its added tokens) to start from"
+    )
+
+
+@dataclass
+class EvaluateOptions:
+    """Held-out questions asked in every format, judged and counted."""
+
+    style: str = option("short", "spelling of the dialogues: paper, released or short")
+    prompting: str = option("chain", "chain (chain of modality) or direct")
+    splits: list[str] = option(
+        help="splits to ask from", default_factory=lambda: ["test", "test-voice"]
+    )
+    formats: list[str] = option(
+        help="formats to ask in: speech-speech, speech-text, text-speech, text-text",
+        default_factory=lambda: ["speech-speech", "speech-text", "text-speech", "text-text"],
+    )
+    items: int = option(300, "questions of a split, the first so many")
+    batch: int = option(50, "questions asked side by side")
+    temperature: float = option(0.0, "0 takes the best token always")
+    top_k: int = option(0, "keep the k best tokens; 0: all")
+    top_p: float = option(1.0, "nucleus sampling; 1: all")
+    longest: int = option(256, "most tokens of an answer")
+    sounds: int = option(6, "questions of a split whose sounds are kept for the report")
+
+
+@hookimpl
+def slmkit_stages() -> list[Declaration]:
+    return [
+        Declaration(
+            name="speechgpt-train",
+            summary="one stage of SpeechGPT's training: world, modality, cross-modal, chain",
+            target="slmkit_speechgpt.train:train",
+            options=TrainOptions,
+            source=SOURCE,
+            uses=("manifest", "codes", "text", "backbone", "decoding"),
+            gives=("lm",),
+        ),
+        Declaration(
+            name="speechgpt-evaluate",
+            summary="held-out questions in every format: transcripts, answers, spoken replies",
+            target="slmkit_speechgpt.evaluate:evaluate",
+            options=EvaluateOptions,
+            source=SOURCE,
+            can=Can(conditioning=("dialogue",)),
+            uses=("manifest", "codes", "lm", "vocoder", "judge"),
+        ),
+    ]

@@ -1,0 +1,213 @@
+"""The stage `speechgpt-evaluate`: held-out questions asked in every format, judged and counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from slmkit.data.intervals import measure
+
+from slmkit.api import DataError, StageContext, Transcriber, Utterance
+from slmkit.data.audio import read_utterance, write_audio
+from slmkit.data.batches import pad_wavs
+from slmkit.generation.assistant import Assistant
+from slmkit.generation.sampling import Sampling
+from slmkit.host import build
+from slmkit.lm.dialogue import Reply
+from slmkit.lm.saving import load_lm
+from slmkit_speechgpt.instruct import Spoken
+from slmkit_speechgpt.plugin import EvaluateOptions
+from slmkit_speechgpt.templates import style_of
+from slmkit_speechgpt.train import missing_stages, read_spoken
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """One question asked in one format: what was due, and what came.
+
+    Attributes:
+        wav: the spoken reply [n], where the format has one and the model spoke.
+        heard: what the judge heard in it.
+    """
+
+    question: Utterance
+    answer: Utterance
+    reply: Reply
+    wav: torch.Tensor | None = None
+    heard: str | None = None
+
+
+def evaluate(options: EvaluateOptions, context: StageContext) -> None:
+    """Ask, judge, count; leave sounds and what was said for the report."""
+    folder = context.find("lm")
+    if folder is None:
+        raise missing_stages("speechgpt-train")
+    spoken = read_spoken(context)
+    assistant = Assistant(
+        load_lm(folder),
+        style_of(options.style),
+        context.part("vocoder"),
+        prompting=options.prompting,
+    )
+    judge: Transcriber = context.part("judge")
+    kept = []
+    for split in options.splits:
+        pairs = spread(spoken.pairs(split), options.items)
+        if not pairs:
+            raise DataError(f"the corpus has no questions in the split '{split}'")
+        for format in options.formats:
+            asked = ask(assistant, spoken, judge, pairs, format, options, context)
+            report(asked, split, format, context)
+            if format == "speech-speech":
+                kept += keep_sounds(asked[: options.sounds], split, assistant, context)
+        if "speech-text" in options.formats:
+            exchange(assistant, spoken, judge, pairs, split, options, context)
+    (context.folder / "sounds.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def spread(
+    pairs: Sequence[tuple[Utterance, Utterance]], most: int
+) -> list[tuple[Utterance, Utterance]]:
+    """The first pairs of each kind of question in turn, so that a cut keeps the balance."""
+    kinds: dict[str | None, list[tuple[Utterance, Utterance]]] = {}
+    for pair in pairs:
+        kinds.setdefault(pair[0].topic, []).append(pair)
+    queues = [iter(kind) for kind in kinds.values()]
+    turns = (next(queue, None) for _ in range(len(pairs)) for queue in queues)
+    return [pair for pair in turns if pair is not None][:most]
+
+
+def ask(
+    assistant: Assistant,
+    spoken: Spoken,
+    judge: Transcriber,
+    pairs: Sequence[tuple[Utterance, Utterance]],
+    format: str,
+    options: EvaluateOptions,
+    context: StageContext,
+    heard_instead: Mapping[str, Utterance] | None = None,
+) -> list[Asked]:
+    """Ask every question; `heard_instead` exchanges the sound of a question for another's."""
+    sampling = Sampling(
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        most=options.longest,
+        stop=assistant.style.stop,
+        seed=context.seed,
+    )
+    asked: list[Asked] = []
+    with context.progress(f"asking {format}", len(pairs)) as progress:
+        for start in range(0, len(pairs), options.batch):
+            some = pairs[start : start + options.batch]
+            questions: list[str | np.ndarray] = []
+            for question, _ in some:
+                source = (heard_instead or {}).get(question.id, question)
+                speech = format.startswith("speech")
+                questions.append(spoken.units(source) if speech else question.text or "")
+            rows = range(start, start + len(some))
+            replies = assistant.ask_many(questions, format, sampling, rows)
+            asked += speak_and_judge(assistant, judge, some, replies, format)
+            progress(len(asked))
+    return asked
+
+
+def speak_and_judge(
+    assistant: Assistant,
+    judge: Transcriber,
+    pairs: Sequence[tuple[Utterance, Utterance]],
+    replies: Sequence[Reply],
+    format: str,
+) -> list[Asked]:
+    """Let the vocoder speak the replies that have units, and the judge write what it hears."""
+    spoken = [i for i, reply in enumerate(replies) if reply.codes is not None]
+    waves: dict[int, torch.Tensor] = {}
+    texts: dict[int, str] = {}
+    if format.endswith("-speech") and spoken:
+        units = [codes for i in spoken if (codes := replies[i].codes) is not None]
+        waves = dict(zip(spoken, assistant.speak(units), strict=True))
+        wav, lengths = pad_wavs([waves[i].numpy() for i in spoken])
+        with torch.inference_mode():
+            texts = dict(zip(spoken, judge.transcribe(wav, lengths), strict=True))
+    return [
+        Asked(question, answer, reply, waves.get(i), texts.get(i))
+        for i, ((question, answer), reply) in enumerate(zip(pairs, replies, strict=True))
+    ]
+
+
+def report(asked: Sequence[Asked], split: str, format: str, context: StageContext) -> None:
+    """The rows of one format. What did not come counts as wrong, never as left out."""
+    wer, exact = build("metric", "wer"), build("metric", "exact")
+    chain = any(each.reply.transcript is not None for each in asked)
+    if format.startswith("speech") and chain:
+        heard = [(each.reply.transcript or "", each.question.text or "") for each in asked]
+        context.result(measure(wer, f"transcription-wer/{format}", split, heard))
+    written = [(each.reply.text or "", each.answer.text or "") for each in asked]
+    if any(text for text, _ in written):
+        context.result(measure(exact, f"answer-exact/{format}", split, written))
+        for topic in sorted({each.question.topic or "" for each in asked} - {""}):
+            of_topic = [
+                pair
+                for pair, each in zip(written, asked, strict=True)
+                if each.question.topic == topic
+            ]
+            context.result(measure(exact, f"answer-exact/{format}/{topic}", split, of_topic))
+    if format.endswith("-speech"):
+        right = [(each.heard or "", each.answer.text or "") for each in asked]
+        context.result(measure(exact, f"heard-exact/{format}", split, right))
+        said = [(each.heard or "", each.reply.text) for each in asked if each.reply.text]
+        if said:
+            context.result(measure(wer, f"reply-wer/{format}", split, said))
+
+
+def exchange(
+    assistant: Assistant,
+    spoken: Spoken,
+    judge: Transcriber,
+    pairs: Sequence[tuple[Utterance, Utterance]],
+    split: str,
+    options: EvaluateOptions,
+    context: StageContext,
+) -> None:
+    """The control: each question's sound is another's; right answers must then be by chance."""
+    others = [*pairs[1:], pairs[0]]
+    instead = {
+        question.id: other
+        for (question, answer), (other, its_answer) in zip(pairs, others, strict=True)
+        if answer.text != its_answer.text
+    }
+    some = [pair for pair in pairs if pair[0].id in instead]
+    if not some:
+        return
+    asked = ask(assistant, spoken, judge, some, "speech-text", options, context, instead)
+    written = [(each.reply.text or "", each.answer.text or "") for each in asked]
+    exact = build("metric", "exact")
+    context.result(measure(exact, "answer-exact/exchanged-audio", split, written))
+
+
+def keep_sounds(
+    asked: Sequence[Asked], split: str, assistant: Assistant, context: StageContext
+) -> Iterator[dict[str, str | None]]:
+    """Write question and reply as FLAC; say what was asked, understood, answered, and heard."""
+    rate = assistant.vocoder.sample_rate
+    folder = context.folder / "sounds"
+    folder.mkdir(exist_ok=True)
+    for each in asked:
+        question, reply = folder / f"{each.question.id}.flac", None
+        write_audio(question, read_utterance(each.question), 16000)
+        if each.wav is not None:
+            reply = folder / f"{each.question.id}-reply.flac"
+            write_audio(reply, each.wav.numpy(), rate)
+        yield {
+            "split": split,
+            "question": question.name,
+            "reply": reply.name if reply else None,
+            "question_text": each.question.text,
+            "transcript": each.reply.transcript,
+            "answer": each.reply.text,
+            "right_answer": each.answer.text,
+            "heard": each.heard,
+        }
