@@ -27,6 +27,8 @@ _POSITION_CHARACTER = 1
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 _LIST_TERMINATED, _WORD, _PHONEME = 0, 1, 7
 _SEED = 1
+_LOUDNESS = 80
+"""Per cent. At 100 the loudest voices overflow 16 bits."""
 
 _loading = threading.Lock()
 """espeak_Initialize sets the process's locale, which no two threads may do at once."""
@@ -163,7 +165,7 @@ class Espeak:
             library.espeak_SetSynthCallback(callback)
             if library.espeak_SetVoiceByName(voice.encode()) != 0:
                 raise DataError(f"espeak-ng: unknown voice '{voice}'")
-            for name, value in ((_RATE, rate), (_VOLUME, 100), (_PITCH, pitch), (_RANGE, 50)):
+            for name, value in ((_RATE, rate), (_VOLUME, _LOUDNESS), (_PITCH, pitch), (_RANGE, 50)):
                 library.espeak_SetParameter(name, value, 0)
             line = text.encode()
             size = ctypes.c_size_t(len(line) + 1)

@@ -27,7 +27,7 @@ def slmkit_corpora() -> list[Declaration]:
             summary="questions and answers over a small world, spoken by espeak-ng (GPL-3, extra)",
             target="slmkit_spoken_qa.corpus:SpokenQa",
             options=SpokenQaOptions,
-            can=Can(audio=True, dialogue=True, sample_rate=16000),
+            can=Can(audio=True, dialogue=True),
             requires=("espeakng_loader",),
             extra="text",
             source="the world is slmkit's own; speech by espeak-ng 1.52, GPL-3.0-or-later",

@@ -13,7 +13,9 @@ import re
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -22,14 +24,12 @@ import numpy as np
 import soundfile
 import soxr
 
-from slmkit.api import Interval
+from slmkit.api import DataError, Interval
 from slmkit_spoken_qa.espeak import Espeak, Spoken
 
 SAMPLE_RATE = 16000
 LEAD_IN, LEAD_OUT = 0.06, 0.10
 """Seconds of silence before and after."""
-GAIN = 0.7
-"""Some voices reach full scale; resampling then overshoots it."""
 THREADS = 2
 BATCH = 64
 
@@ -99,7 +99,7 @@ def spell_out(text: str) -> str:
 def _write(path: Path, spoken: Spoken, labels: list[str]) -> Recording:
     wave = soxr.resample(spoken.samples / np.float32(2**15), spoken.sample_rate, SAMPLE_RATE)
     silence = [np.zeros(round(s * SAMPLE_RATE), np.float32) for s in (LEAD_IN, LEAD_OUT)]
-    wave = np.concatenate([silence[0], GAIN * wave, silence[1]])
+    wave = np.concatenate([silence[0], wave, silence[1]])
     times = {
         "words": [
             (label, round(w.start + LEAD_IN, 4), round(w.end + LEAD_IN, 4))
@@ -109,13 +109,27 @@ def _write(path: Path, spoken: Spoken, labels: list[str]) -> Recording:
             (p.label, round(p.start + LEAD_IN, 4), round(p.end + LEAD_IN, 4)) for p in spoken.phones
         ],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
-    with soundfile.SoundFile(draft, "w", SAMPLE_RATE, 1, "PCM_16", format="FLAC") as file:
+    encoded = BytesIO()
+    with soundfile.SoundFile(encoded, "w", SAMPLE_RATE, 1, "PCM_16", format="FLAC") as file:
         file.comment = json.dumps(times, ensure_ascii=False)
         file.write(wave)
-    draft.replace(path)
+    _save(path, encoded.getvalue())
     return _recording(path, len(wave), times)
+
+
+def _save(path: Path, content: bytes) -> None:
+    """All of it or nothing: what is written under another name first is renamed when whole."""
+    draft = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(content)
+        draft.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror}); make room there, or name another folder"
+        ) from error
 
 
 def _read(path: Path) -> Recording | None:

@@ -49,7 +49,6 @@ COLORS = {
 COLOR_OF = {thing: color for color, things in COLORS.items() for thing in things}
 OPPOSITE_OF = {a: b for pair in OPPOSITES for a, b in (pair, pair[::-1])}
 CONTENT_WORDS = (*NUMBERS, *OPPOSITE_OF, *COLORS, *COLOR_OF)
-LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
 
 QUESTIONS_OF_TOPIC = 800
 """About how many questions a kind with more combinations than that keeps."""
