@@ -111,5 +111,5 @@ def _remember(cache: Path, lines: list[str]) -> None:
 
 def _plain(value: Any) -> str:
     if isinstance(value, os.PathLike):
-        return os.fspath(value)
+        return str(os.fspath(value))
     raise TypeError(f"{type(value).__name__} is no JSON value: {value!r}")
