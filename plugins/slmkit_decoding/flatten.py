@@ -45,7 +45,7 @@ class Flatten(Layout):
             pieces.append(ids)
             learn.append(np.full(len(ids), segment.learn))
         ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64).tolist()
-        spans = tuple(zip([0, *ends[:-1]], ends, strict=True))
+        spans = tuple(zip([0, *ends], ends, strict=False))
         tokens = np.concatenate(pieces)[None] if pieces else np.zeros((1, 0), np.int64)
         marks = np.concatenate(learn)[None] if learn else np.zeros((1, 0), bool)
         return Grid(tokens, np.ones_like(tokens, dtype=bool), marks, spans)

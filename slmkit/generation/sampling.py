@@ -72,6 +72,7 @@ def choose(scores: Tensor, sampling: Sampling, streams: Sequence[torch.Generator
     scores = scores.float()
     if sampling.greedy:
         return scores.argmax(dim=-1)
-    noise = torch.stack([torch.rand(scores.shape[-1], generator=stream) for stream in streams])
-    gumbel = -torch.log(-torch.log(noise.clamp(min=1e-20)).clamp(min=1e-20))
-    return (narrow(scores, sampling) + gumbel.to(scores.device)).argmax(dim=-1)
+    size = scores.shape[-1]
+    waits = [torch.empty(size).exponential_(generator=stream) for stream in streams]
+    gumbel = -torch.log(torch.stack(waits)).to(scores.device)
+    return (narrow(scores, sampling) + gumbel).argmax(dim=-1)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from slmkit.api import Segment, Speech, Text
+from slmkit.lm.vocabulary import END_OF_SPEECH, START_OF_SPEECH
 
 FORMATS = ("speech-speech", "speech-text", "text-speech", "text-text")
 """The modality of the question and of the reply."""
@@ -103,6 +104,16 @@ def fill(pattern: str, values: Mapping[str, str | np.ndarray], learn: bool) -> l
             text = ""
         segments.append(Speech(value, learn))
     return [*segments, Text(text, learn)] if text else segments
+
+
+def spell(segments: Sequence[Segment]) -> str:
+    """Segments as the string that the published data holds: units of one codebook as `<12>`."""
+    return "".join(
+        segment.text
+        if isinstance(segment, Text)
+        else START_OF_SPEECH + "".join(f"<{unit}>" for unit in segment.codes[0]) + END_OF_SPEECH
+        for segment in segments
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slmkit.api import CodeSpec, DataError
-from slmkit.host import build, host, load_part, save_part
+from slmkit.host import build, load_part, save_part
 from slmkit.lm.speechlm import LM_FILE, SpeechLM
 from slmkit.lm.vocabulary import Vocabulary
 
@@ -18,14 +18,15 @@ PARTS_FILE = "parts.json"
 def save_lm(lm: SpeechLM, folder: Path) -> None:
     """Write a model: weights, vocabulary, its text tokenizer, backbone and decoding."""
     lm.save(folder)
-    text = lm.vocabulary.text
-    save_part(text, folder / "text", shelved_as("text", text), text.options, {})
+    text: Any = lm.vocabulary.text
+    save_part(text, folder / "text", text.origin.shelved, text.origin.options, {})
+    parts: dict[str, Any] = {"backbone": lm.backbone, "decoding": lm.decoding}
     record = {
         kind: {
-            "part": shelved_as(kind, part).name,
-            "options": dataclasses.asdict(part.options),
+            "part": part.origin.shelved.name,
+            "options": dataclasses.asdict(part.origin.options),
         }
-        for kind, part in (("backbone", lm.backbone), ("decoding", lm.decoding))
+        for kind, part in parts.items()
     }
     (folder / PARTS_FILE).write_text(json.dumps(record, indent=1) + "\n")
 
@@ -43,12 +44,3 @@ def load_lm(folder: Path) -> SpeechLM:
     lm = SpeechLM(backbone, decoding, vocabulary, CodeSpec.from_dict(record["spec"]))
     lm.restore(folder)
     return lm.eval()
-
-
-def shelved_as(kind: str, part: Any) -> Any:
-    """The shelf entry that a part was built from."""
-    target = f"{type(part).__module__}:{type(part).__name__}"
-    for shelved in host().parts(kind):
-        if shelved.declaration.target == target:
-            return shelved
-    raise DataError(f"{target} stands on no shelf of {kind}s: it cannot be saved by name")
