@@ -1,14 +1,27 @@
 """Discovery of plugins, the registry, and what is broken and why."""
 
-from slmkit.host.build import build, load_part, make_options, save_part
+from slmkit.host.build import build, given_of, is_part, load_part, save_part
+from slmkit.host.options import (
+    MISSING,
+    OptionFault,
+    check_options,
+    default_options,
+    make_options,
+)
 from slmkit.host.registry import Broken, Host, Shelved, host
 
 __all__ = [
+    "MISSING",
     "Broken",
     "Host",
+    "OptionFault",
     "Shelved",
     "build",
+    "check_options",
+    "default_options",
+    "given_of",
     "host",
+    "is_part",
     "load_part",
     "make_options",
     "save_part",

@@ -1,40 +1,28 @@
-"""From a declaration to a part: checked options, built, saved, and restored."""
+"""From a declaration to a part: built, saved, and restored."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from slmkit.api import DataError, OptionsError, Savable, UnknownNameError
+from slmkit.api import CodeSpec, DataError, Savable
+from slmkit.host.options import make_options
 from slmkit.host.registry import Shelved, host
 
 PART_FILE = "part.json"
 
 
-def make_options(shelved: Shelved, values: Mapping[str, Any]) -> Any:
-    """The part's options dataclass, filled and type-checked by OmegaConf. Raises OptionsError."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What a part was built from; `build` leaves it on the part as `origin`."""
 
-    options = shelved.declaration.options
-    where = f"{shelved.kind} '{shelved.name}'"
-    names = {f.name for f in dataclasses.fields(options)}
-    faults = [str(UnknownNameError("option", k, names, where)) for k in values if k not in names]
-    merged = OmegaConf.structured(options)
-    for name in names & set(values):
-        try:
-            merged = OmegaConf.merge(merged, {name: values[name]})
-        except OmegaConfBaseException as error:
-            faults.append(f"{where}: option '{name}': {str(error).splitlines()[0]}")
-    if not faults:
-        missing = sorted(str(name) for name in OmegaConf.missing_keys(merged))
-        faults += [f"{where}: option '{name}' must be given" for name in missing]
-    if faults:
-        raise OptionsError(faults)
-    return OmegaConf.to_object(merged)
+    shelved: Shelved
+    options: Any
+    given: Mapping[str, Any]
 
 
 def build(kind: str, name: str, values: Mapping[str, Any] | None = None, **given: Any) -> Any:
@@ -43,38 +31,63 @@ def build(kind: str, name: str, values: Mapping[str, Any] | None = None, **given
     >>> tokenizer = build("tokenizer", "mel-km", {"clusters": 100})
     """
     shelved = host().find(kind, name)
-    return shelved.load()(make_options(shelved, values or {}), **given)
+    options = make_options(shelved, values or {})
+    part = shelved.load()(options, **given)
+    part.origin = Origin(shelved, options, given)
+    return part
 
 
 def save_part(
     part: Savable, folder: Path, shelved: Shelved, options: Any, given: Mapping[str, Any]
 ) -> None:
-    """Save a fitted part with what it takes to build it again. `given` must be JSON."""
+    """Save a fitted part with what it takes to build it again.
+
+    `given` are the further arguments that it was built with: JSON values or a `CodeSpec`. The
+    record is written last, so that a folder with a record is whole.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / PART_FILE).unlink(missing_ok=True)
     part.save(folder)
     record = {
         "kind": shelved.kind,
         "name": shelved.name,
         "options": dataclasses.asdict(options),
-        "given": dict(given),
+        "given": {k: v.to_dict() if isinstance(v, CodeSpec) else v for k, v in given.items()},
         "revision": shelved.declaration.revision,
         "distribution": shelved.distribution,
         "version": shelved.version,
     }
-    (folder / PART_FILE).write_text(json.dumps(record, indent=1, default=str) + "\n")
+    half_written = folder / (PART_FILE + ".tmp")
+    half_written.write_text(json.dumps(record, indent=1) + "\n")
+    os.replace(half_written, folder / PART_FILE)
+
+
+def is_part(folder: Path) -> bool:
+    """Whether a folder holds a whole saved part."""
+    return (folder / PART_FILE).is_file()
+
+
+def given_of(folder: Path) -> dict[str, Any]:
+    """The further arguments that a saved part was built with (see `save_part`)."""
+    given = dict(_record(folder)["given"])
+    if isinstance(given.get("spec"), dict):
+        given["spec"] = CodeSpec.from_dict(given["spec"])
+    return given
 
 
 def load_part(folder: Path) -> Any:
     """The inverse of `save_part`. Raises DataError where the folder holds no part."""
-    from slmkit.api import CodeSpec
-
-    try:
-        record = json.loads((folder / PART_FILE).read_text())
-    except FileNotFoundError:
-        raise DataError(f"{folder}: no saved part here ({PART_FILE} is missing)") from None
-    given = dict(record["given"])
-    if isinstance(given.get("spec"), dict):
-        given["spec"] = CodeSpec.from_dict(given["spec"])
-    part = build(record["kind"], record["name"], record["options"], **given)
+    record = _record(folder)
+    part = build(record["kind"], record["name"], record["options"], **given_of(folder))
     part.restore(folder)
     return part
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads((folder / PART_FILE).read_text())
+    except FileNotFoundError:
+        raise DataError(f"{folder}: no saved part here ({PART_FILE} is missing)") from None
+    except ValueError as error:
+        raise DataError(f"{folder / PART_FILE}: not a part's record: {error}") from None
+    return record

@@ -1,0 +1,104 @@
+"""Option values held to the dataclass that a part declares, every fault at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from slmkit.api import BrokenPluginError, OptionsError, nearest
+from slmkit.host.registry import Shelved
+
+MISSING = "???"
+"""How OmegaConf writes a value that has to be given."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OptionFault:
+    """What is wrong with one option: which, and in words that follow its place."""
+
+    name: str
+    problem: str
+
+
+def default_options(shelved: Shelved) -> dict[str, Any]:
+    """Every option with its default, `MISSING` where there is none.
+
+    Raises BrokenPluginError for an options class that OmegaConf cannot hold.
+    """
+    return dict(_defaults(shelved))
+
+
+def check_options(
+    shelved: Shelved, values: Mapping[str, Any]
+) -> tuple[Any | None, list[OptionFault]]:
+    """The options dataclass, filled and type-checked by OmegaConf, or None; and the faults."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    defaults = default_options(shelved)
+    options = shelved.declaration.options
+    faults = [OptionFault(name, _unknown(shelved, name)) for name in values if name not in defaults]
+    merged = OmegaConf.structured(options)
+    for name, default in defaults.items():
+        value = values.get(name, default)
+        if value == MISSING:
+            faults.append(OptionFault(name, f"{shelved.kind} '{shelved.name}' needs this option"))
+        elif name in values:
+            try:
+                merged = OmegaConf.merge(merged, {name: value})
+            except OmegaConfBaseException:
+                faults.append(OptionFault(name, f"{_short(value)} is not {_type(options, name)}"))
+    if faults:
+        return None, faults
+    try:
+        return OmegaConf.to_object(merged), []
+    except (ValueError, TypeError) as error:
+        # an options class may refuse a value in its __post_init__
+        return None, [OptionFault("", str(error))]
+
+
+def make_options(shelved: Shelved, values: Mapping[str, Any]) -> Any:
+    """The part's options dataclass from option values. Raises OptionsError with every fault."""
+    made, faults = check_options(shelved, values)
+    if faults:
+        where = f"{shelved.kind} '{shelved.name}'"
+        raise OptionsError([f"{where}: option '{f.name}': {f.problem}" for f in faults])
+    return made
+
+
+@cache
+def _defaults(shelved: Shelved) -> Mapping[str, Any]:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    options = shelved.declaration.options
+    try:
+        container = OmegaConf.to_container(OmegaConf.structured(options))
+    except (OmegaConfBaseException, ValueError, TypeError) as error:
+        raise BrokenPluginError(
+            f"{shelved.kind} '{shelved.name}' of {shelved.distribution}: its options "
+            f"{options.__name__} cannot be read: {str(error).splitlines()[0]}"
+        ) from error
+    assert isinstance(container, dict)
+    return {str(name): value for name, value in container.items()}
+
+
+def _unknown(shelved: Shelved, name: str) -> str:
+    names = [f.name for f in dataclasses.fields(shelved.declaration.options)]
+    near = nearest(name, names)
+    known = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(names) or 'none'}"
+    return f"{shelved.kind} '{shelved.name}' has no such option; {known}"
+
+
+def _type(options: type[Any], name: str) -> str:
+    """The type of an option as it stands in the source: `int`, `list[str]`, `str | None`."""
+    hint = typing.get_type_hints(options)[name]
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,110 @@
+"""`slmkit.api.StageContext` as the engine gives it to a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from slmkit.api import BrokenPluginError, Progress, Result, Savable, StageError, UnknownNameError
+from slmkit.host import given_of, is_part, load_part, save_part
+from slmkit.recipe import graph
+from slmkit.recipe.model import Recipe, Slot, Stage
+from slmkit.recipe.watch import Watch
+
+
+class Context:
+    """One stage of a recipe at work.
+
+    Attributes:
+        folder: the stage's own.
+        seed: of the run.
+        trainer: options for `lightning.Trainer`; of a stage that does not train, none.
+        results: what the stage measured so far.
+    """
+
+    def __init__(
+        self, recipe: Recipe, stage: Stage, folder: Path, folders: Mapping[str, Path], watch: Watch
+    ) -> None:
+        self.folder = folder
+        self.seed = recipe.seed
+        self.trainer = dict(recipe.trainer) if stage.shelved.declaration.trains else {}
+        self.results: list[Result] = []
+        self._recipe, self._stage, self._watch = recipe, stage, watch
+        self._folders = {name: folders[name] for name in graph.above(stage.name, recipe.needs)}
+        self._built: list[tuple[Any, Mapping[str, Any]]] = []
+
+    def part(self, slot: str) -> Any:
+        """The part in a slot, as fitted by the nearest stage above that gives it, else new."""
+        self._slot(slot)
+        folder = self.find(slot)
+        if folder is None:
+            return self.fresh(slot)
+        part = load_part(folder)
+        self._built.append((part, given_of(folder)))
+        return part
+
+    def fresh(self, slot: str, **given: Any) -> Any:
+        """The part in a slot newly built from the recipe's options, whatever was fitted."""
+        wanted = self._slot(slot)
+        part = wanted.shelved.load()(wanted.options, **given)
+        self._built.append((part, given))
+        return part
+
+    def find(self, slot: str) -> Path | None:
+        """The folder in which the nearest stage above left this slot, or None."""
+        name = self._stage.slot(slot)
+        for folder in self._folders.values():
+            if is_part(folder / name):
+                return folder / name
+        return None
+
+    def path(self, stage: str) -> Path:
+        """The folder of a stage above. Raises UnknownNameError for any other."""
+        if stage not in self._folders:
+            where = f"stage '{self._stage.name}'"
+            raise UnknownNameError("stage above", stage, self._folders, where)
+        return self._folders[stage]
+
+    def keep(self, slot: str, part: Savable) -> None:
+        """Leave a fitted part for the stages below: one that `part` or `fresh` gave."""
+        wanted = self._slot(slot)
+        if slot not in self._stage.gives:
+            raise BrokenPluginError(
+                f"stage '{self._stage.shelved.name}' keeps the slot '{slot}' and does not declare "
+                f"that it gives it"
+            )
+        given = next((given for built, given in self._built if built is part), None)
+        if given is None:
+            raise StageError(
+                f"stage '{self._stage.name}' can keep only what context.part or context.fresh gave"
+            )
+        folder = self.folder / self._stage.slot(slot)
+        save_part(part, folder, wanted.shelved, wanted.options, given)
+
+    def result(self, *results: Result) -> None:
+        """Add rows to the run's results."""
+        self.results.extend(results)
+
+    def progress(self, text: str, total: int | None = None) -> AbstractContextManager[Progress]:
+        """A progress display for the length of a `with` block."""
+        return self._watch.progress(text, total)
+
+    def say(self, line: str) -> None:
+        """A line for the person who watches."""
+        self._watch.say(f"  {line}")
+
+    def missing(self) -> list[str]:
+        """Slots that the stage declares to give and has not left."""
+        gives = self._stage.gives
+        return [s for s in gives if not is_part(self.folder / self._stage.slot(s))]
+
+    def _slot(self, slot: str) -> Slot:
+        """A slot that the stage declared; others are not in its fingerprint."""
+        if slot not in (*self._stage.uses, *self._stage.gives):
+            raise BrokenPluginError(
+                f"stage '{self._stage.shelved.name}' asks for the slot '{slot}' and does not "
+                f"declare that it uses it"
+            )
+        return self._recipe.slots[self._stage.slot(slot)]

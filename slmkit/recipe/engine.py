@@ -1,0 +1,215 @@
+"""Runs a recipe: `slmkit run` on the command line, `slmkit.run` in Python."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from slmkit.api import Result, SlmkitError, StageError
+from slmkit.recipe.context import Context
+from slmkit.recipe.failure import explained, is_interrupt
+from slmkit.recipe.fingerprint import fingerprints
+from slmkit.recipe.fit import check_available, check_fit
+from slmkit.recipe.folder import Record, empty, locked, now
+from slmkit.recipe.machine import forget_peak_memory, peak_memory
+from slmkit.recipe.model import Recipe
+from slmkit.recipe.overrides import Overrides
+from slmkit.recipe.plan import Step, make_plan
+from slmkit.recipe.resolve import resolve
+from slmkit.recipe.runfile import recorded, records, write_run
+from slmkit.recipe.seeding import seed_all
+from slmkit.recipe.shipped import find_recipe
+from slmkit.recipe.watch import Watch, default_watch, duration
+
+SOUNDS = (".wav", ".flac")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left.
+
+    Attributes:
+        recipe: as it was resolved.
+        folder: of the run.
+        paths: the folder of each stage, in the recipe's order.
+        stages: the record of each stage that is done.
+        ran: the stages that this very run worked on.
+        results: the rows of all stages.
+    """
+
+    recipe: Recipe
+    folder: Path
+    paths: Mapping[str, Path]
+    stages: Mapping[str, Record]
+    ran: tuple[str, ...]
+    results: tuple[Result, ...]
+
+    @cached_property
+    def audio(self) -> Mapping[str, list[Path]]:
+        """The sounds that each stage left."""
+        return {
+            stage: sorted(f for f in path.rglob("*") if f.suffix in SOUNDS)
+            for stage, path in self.paths.items()
+        }
+
+
+def run(
+    recipe: str | Path,
+    *,
+    profile: str | None = None,
+    overrides: Overrides = (),
+    output: str | Path | None = None,
+    from_stage: str | None = None,
+    only: str | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+    watch: Watch | None = None,
+    **more: Any,
+) -> RunResult:
+    """Run a recipe, a path or the name of a shipped one; what is done already is kept.
+
+    `overrides` are `KEY=VALUE` texts or a mapping; further keyword arguments are overrides too:
+
+    >>> run("speechgpt", profile="smoke", tokenizer={"clusters": 100}, seed=1)
+
+    `from_stage` starts a stage and all below it anew, `only` runs one stage, `force` starts
+    everything anew, `dry_run` only says what would be done. Raises SlmkitError.
+    """
+    watch = default_watch() if watch is None else watch
+    resolved = resolve(find_recipe(recipe), profile, overrides, more)
+    check_fit(resolved)
+    folder = run_folder(resolved) if output is None else Path(output)
+    prints = fingerprints(resolved, _content_hash)
+    plan = make_plan(resolved, folder, prints, from_stage=from_stage, only=only, force=force)
+    working = [step for step in plan if step.works]
+    if dry_run:
+        _tell(plan, folder, watch)
+        return _result(resolved, folder, plan)
+    check_available(resolved, [step.stage.name for step in working])
+    if working or recorded(folder) != [step.fingerprint.digest for step in plan]:
+        with locked(folder):
+            _Runner(resolved, folder, plan, watch).run()
+    else:
+        watch.say(f"nothing to do: all {len(plan)} stages of {folder} are done")
+    return _result(resolved, folder, plan)
+
+
+def run_folder(recipe: Recipe) -> Path:
+    """Where a recipe runs unless told otherwise: `runs/NAME` or `runs/NAME-PROFILE`."""
+    name = recipe.name if recipe.profile in (None, "default") else f"{recipe.name}-{recipe.profile}"
+    return Path("runs") / name
+
+
+class _Runner:
+    """One run, its folder locked."""
+
+    def __init__(self, recipe: Recipe, folder: Path, plan: list[Step], watch: Watch) -> None:
+        self.recipe, self.folder, self.plan, self.watch = recipe, folder, plan, watch
+        self.folders = {step.stage.name: step.folder for step in plan}
+        self.started = now()
+        self.clock = time.monotonic()
+
+    def run(self) -> None:
+        """Do every step that has something to do."""
+        working = [step for step in self.plan if step.works]
+        if working:
+            kept = sum(step.action == "keep" for step in self.plan)
+            self.watch.say(f"{self.recipe.name}: {len(working)} stages to run, {kept} done before")
+        self._write("running")
+        for number, step in enumerate(self.plan, start=1):
+            if step.works:
+                self._work(step, f"[{number}/{len(self.plan)}] {step.stage.name}")
+                self._write("running")
+        self._write("done")
+        rest = f"in {duration(time.monotonic() - self.clock)}" if working else "done before"
+        self.watch.say(f"{self.folder}: all stages {rest}")
+
+    def _work(self, step: Step, title: str) -> None:
+        """Run one stage and record how it ended. Raises SlmkitError."""
+        record = self._open(step)
+        again = " (goes on)" if step.action == "resume" else ""
+        self.watch.say(f"{title}{again}")
+        context = Context(self.recipe, step.stage, step.folder, self.folders, self.watch)
+        begun = time.monotonic()
+        forget_peak_memory()
+        status = "failed"
+        try:
+            function = step.stage.shelved.load()
+            seed_all(self.recipe.seed)
+            function(step.stage.options, context)
+            if missing := context.missing():
+                raise StageError(f"stage '{step.stage.name}' left nothing for {', '.join(missing)}")
+            status = "done"
+        except BaseException as error:
+            if is_interrupt(error):
+                status = "interrupted"
+                raise KeyboardInterrupt(f"in stage '{step.stage.name}'") from None
+            raise explained(error, step.stage.name, step.folder, self.folders.values()) from error
+        finally:
+            record.status = status
+            record.seconds += time.monotonic() - begun
+            record.peak_memory, record.peak_memory_children = peak_memory()
+            record.finished = now()
+            record.results = context.results
+            # a full disk has no room for the record either; "running" then stands, and is right
+            with suppress(*(() if status == "done" else (OSError, SlmkitError))):
+                record.write(step.folder)
+        self.watch.say(f"{title} done in {duration(time.monotonic() - begun)}")
+
+    def _open(self, step: Step) -> Record:
+        """Make the stage's folder and its record; a broken stage finds what it had made."""
+        before = step.record if step.action == "resume" else None
+        if step.action == "rerun":
+            empty(step.folder)
+        step.folder.mkdir(parents=True, exist_ok=True)
+        record = Record(
+            stage=step.stage.name,
+            part=step.stage.shelved.name,
+            status="running",
+            fingerprint=step.fingerprint.digest,
+            made_of=step.fingerprint.made_of,
+            seconds=before.seconds if before else 0.0,
+            attempts=before.attempts + 1 if before else 1,
+            started=before.started if before else now(),
+        )
+        record.write(step.folder)
+        return record
+
+    def _write(self, status: str) -> None:
+        write_run(self.recipe, self.folder, self.plan, status, self.started)
+
+
+def _result(recipe: Recipe, folder: Path, plan: list[Step]) -> RunResult:
+    done = {s.stage.name: r for s, r in records(plan) if r is not None and r.status == "done"}
+    return RunResult(
+        recipe=recipe,
+        folder=folder,
+        paths={step.stage.name: step.folder for step in plan},
+        stages=done,
+        ran=tuple(step.stage.name for step in plan if step.works),
+        results=tuple(row for record in done.values() for row in record.results),
+    )
+
+
+def _tell(plan: list[Step], folder: Path, watch: Watch) -> None:
+    words = {
+        "keep": "is done",
+        "run": "would run",
+        "resume": "would go on",
+        "rerun": "would run again from the start",
+        "leave": "is left alone",
+    }
+    watch.say(f"in {folder}:")
+    for step in plan:
+        watch.say(f"  {step.stage.name} {words[step.action]} ({step.folder.name})")
+
+
+def _content_hash(path: Path) -> str:
+    from slmkit.data.content import content_hash
+
+    return content_hash(path)

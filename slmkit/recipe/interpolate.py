@@ -1,0 +1,57 @@
+"""OmegaConf's interpolations (`${parts.tokenizer.clusters}`), filled in one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from slmkit.recipe.document import Key
+
+
+def interpolate(values: dict[str, Any]) -> list[tuple[Key, str]]:
+    """Fill in the interpolations of a tree in place; returns the keys that fail, and why."""
+    places = [(key, index) for key, index in _places(values, ())]
+    if not places:
+        return []
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    faults: list[tuple[Key, str]] = []
+    good: list[tuple[Any, Any, Any]] = []
+    try:
+        config = OmegaConf.create(values)
+    except (OmegaConfBaseException, RecursionError) as error:
+        return [((), str(error).splitlines()[0])]
+    for key, steps in places:
+        node: Any = config
+        try:
+            for step in steps:
+                node = node[step]
+            if OmegaConf.is_config(node):
+                node = OmegaConf.to_container(node, resolve=True)
+        except (OmegaConfBaseException, RecursionError, ValueError, TypeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            faults.append((key, f"cannot be filled in: {reason}"))
+        else:
+            good.append((*_holder(values, steps), node))
+    for holder, last, value in good:
+        holder[last] = value
+    return faults
+
+
+def _places(value: Any, steps: tuple[Any, ...]) -> Iterator[tuple[Key, tuple[Any, ...]]]:
+    """The key and the exact steps (list positions too) of every text that interpolates."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _places(inner, (*steps, name))
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            yield from _places(inner, (*steps, position))
+    elif isinstance(value, str) and "${" in value:
+        yield tuple(step for step in steps if isinstance(step, str)), steps
+
+
+def _holder(values: Any, steps: tuple[Any, ...]) -> tuple[Any, Any]:
+    for step in steps[:-1]:
+        values = values[step]
+    return values, steps[-1]

@@ -1,0 +1,57 @@
+"""A run that has been: its stages, results and fitted parts, read from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slmkit.api import DataError, Result, UnknownNameError
+from slmkit.host import is_part, load_part
+from slmkit.recipe.folder import RESULTS_FILE, RUN_FILE, read_json
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A finished run.
+
+    Attributes:
+        folder: of the run.
+        recipe: as it was resolved, plain values.
+        paths: the folder of each stage that is done, in the order of the run.
+        results: the rows of all stages.
+    """
+
+    folder: Path
+    recipe: Mapping[str, Any]
+    paths: Mapping[str, Path]
+    results: tuple[Result, ...]
+
+    def path(self, stage: str) -> Path:
+        """The folder of a stage. Raises UnknownNameError."""
+        if stage not in self.paths:
+            raise UnknownNameError("finished stage", stage, self.paths, str(self.folder))
+        return self.paths[stage]
+
+    def part(self, slot: str) -> Any:
+        """The part that the last stage left in a slot. Raises UnknownNameError."""
+        for folder in reversed(list(self.paths.values())):
+            if is_part(folder / slot):
+                return load_part(folder / slot)
+        left = {f.name for path in self.paths.values() for f in path.iterdir() if is_part(f)}
+        raise UnknownNameError("fitted part", slot, left, str(self.folder))
+
+
+def load(folder: str | Path) -> SavedRun:
+    """Open the folder of a run. Raises DataError where it holds none."""
+    folder = Path(folder)
+    values = read_json(folder / RUN_FILE)
+    rows = read_json(folder / RESULTS_FILE)
+    try:
+        done = [stage for stage in values["stages"] if stage["status"] == "done"]
+        paths = {stage["stage"]: folder / stage["folder"] for stage in done}
+        results = tuple(Result(**row) for row in rows)
+        return SavedRun(folder, values["recipe"], paths, results)
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder / RUN_FILE}: not the record of a run: {error!r}") from None

@@ -1,0 +1,53 @@
+"""Recipes that come with slmkit, found by name.
+
+In a checkout they lie in `recipes/`; a wheel carries them as data files (`share/slmkit/recipes`),
+which its own record of files tells where to find.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+from slmkit.api import DataError, UnknownNameError
+
+FOLDER = "recipes"
+DATA = ("slmkit", FOLDER)
+ENDINGS = (".yaml", ".yml")
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name and file of every recipe that comes with slmkit."""
+    checkout = Path(__file__).parents[2]
+    if (checkout / "pyproject.toml").is_file() and (checkout / FOLDER).is_dir():
+        files = list((checkout / FOLDER).glob("*.yaml"))
+    else:
+        files = _installed()
+    return {file.stem: file for file in sorted(files)}
+
+
+def _installed() -> list[Path]:
+    try:
+        record = importlib.metadata.files("slmkit") or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    wanted = [
+        f for f in record if f.suffix == ".yaml" and f.parent.parts[-2:] == ("slmkit", FOLDER)
+    ]
+    return [path for path in (Path(str(file.locate())) for file in wanted) if path.is_file()]
+
+
+def find_recipe(recipe: str | Path) -> Path:
+    """The file of a recipe: a path always wins, then the name of a shipped one.
+
+    Raises DataError for a path that is not there, UnknownNameError for a name that is none.
+    """
+    path = Path(recipe)
+    if path.is_file():
+        return path
+    if path.suffix in ENDINGS or len(path.parts) > 1 or isinstance(recipe, Path):
+        raise DataError(f"{path}: no such recipe file")
+    shipped = shipped_recipes()
+    if str(recipe) not in shipped:
+        raise UnknownNameError("recipe", str(recipe), shipped)
+    return shipped[str(recipe)]
