@@ -227,6 +227,8 @@ def test_writing_refuses_what_cannot_be_read_back(tmp_path: Path, sound: Path) -
         write_manifest(path, [Utterance("u", sound), Utterance("u", sound)])
     with pytest.raises(DataError, match="'text' is a field"):
         write_manifest(path, [Utterance("u", sound, extra={"text": "x"})])
+    with pytest.raises(DataError, match=r"utterance 'u' cannot be JSON: .*Path"):
+        write_manifest(path, [Utterance("u", sound, extra={"origin": sound})])
     with pytest.raises(AudioError, match=r"gone.wav: no such file"):
         write_manifest(path, [Utterance("u", tmp_path / "gone.wav")])
     with pytest.raises(DataError, match=r"ends in .jsonl"):

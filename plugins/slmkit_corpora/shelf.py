@@ -61,8 +61,9 @@ class Shelf:
             if all(len(self.found[split][name]) == len(DIGITS) for split in self.splits)
         ]
         if not able:
+            who = f"'{wanted}' does not say" if wanted else "no speaker says"
             raise DataError(
-                f"{self.path}: {wanted or 'no speaker'} says all ten digits in each of the splits "
+                f"{self.path}: {who} all ten digits in each of the splits "
                 f"{', '.join(self.splits)}, as an assistant must"
             )
         return max(able, key=self._count)

@@ -6,12 +6,13 @@ import errno
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from slmkit.api import StageError
 
 TEMPORARY = ".tmp"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def write_atomically(path: Path, data: bytes | memoryview, durable: bool = True) -> None:
@@ -19,7 +20,8 @@ def write_atomically(path: Path, data: bytes | memoryview, durable: bool = True)
 
     A reader, and whoever comes after a kill, sees the old file or the new one, never a part. With
     `durable` that holds for a power cut as well (fsync of file and folder: some milliseconds).
-    Raises StageError where the disk is full, and then leaves nothing behind.
+    Raises StageError where the disk is full or the place cannot be written to, and then leaves
+    nothing behind.
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
@@ -33,12 +35,13 @@ def write_atomically(path: Path, data: bytes | memoryview, durable: bool = True)
         if durable:
             _sync_folder(path.parent)
     except OSError as error:
+        _remove(beside)
         if error.errno in _FULL:
-            beside.unlink(missing_ok=True)
             raise full_disk(path, len(data)) from error
+        raise StageError(f"{path}: cannot be written: {error.strerror or error}") from error
+    except BaseException:
+        _remove(beside)
         raise
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def full_disk(path: Path, needed: int) -> StageError:
@@ -60,6 +63,11 @@ def megabytes(count: int) -> str:
 def clear_leftovers(folder: Path) -> None:
     """Remove what killed writers left in a folder that nobody else is writing to."""
     for path in folder.glob(f".*{TEMPORARY}"):
+        path.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # what made writing fail may forbid this too; it is no news then
         path.unlink(missing_ok=True)
 
 

@@ -231,7 +231,12 @@ def _check_extra(path: Path, utterance: Utterance) -> None:
 
 
 def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    data = text.encode()
+    lines = []
+    for row in rows:
+        try:
+            lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{path}: utterance '{row['id']}' cannot be JSON: {error}") from error
+    data = "".join(lines).encode()
     # A fixed time stamp: the same utterances give the same bytes.
     write_atomically(path, gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
