@@ -161,7 +161,7 @@ def test_what_is_held_out_is_asked_nowhere_else(seed: int) -> None:
     assert not both_ways["train"] & both_ways["test"]
     assert not both_ways["dev"] & both_ways["test"]
     assert [len(payloads[s]) for s in ("train", "dev", "test")] == [660, 15, 60]
-    with pytest.raises(DataError, match="leave nothing to learn from"):
+    with pytest.raises(OptionsError, match="leave nothing to learn from"):
         hold_out(0, 60, 1600)
 
 
@@ -278,9 +278,7 @@ def test_the_assistant_can_be_chosen(digits: Path, tmp_path: Path) -> None:
     assert {u.speaker for u in found if u.role == "answer" and u.audio} == {"bob"}
     with pytest.raises(DataError, match=r"no speaker 'dan'; there are ann, bob, cid"):
         digits_in(tmp_path, digits, assistant="dan")
-    with pytest.raises(
-        DataError, match=r"'cid' does not say all ten digits in each .* as an assistant must"
-    ):
+    with pytest.raises(DataError, match=r"'cid' does not say all ten digits in each"):
         digits_in(tmp_path, digits, assistant="cid")
 
 

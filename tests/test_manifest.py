@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -244,3 +246,10 @@ def test_the_recorded_manifests_are_read(speech: Path) -> None:
         utterances = read_jsonl_manifest(path)
         assert len(utterances) == sum(1 for _ in path.open())
         assert all("sample_rate" in u.extra for u in utterances)
+
+
+def test_neither_torch_nor_lhotse_is_imported() -> None:
+    names = ", ".join(f"slmkit.data.{n}" for n in ("audio", "manifest", "store", "content"))
+    code = f"import sys, {names}; print({{'torch', 'lhotse'}} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "set()"

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from itertools import permutations
 from typing import NamedTuple
 
-from slmkit.api import DataError
+from slmkit.api import OptionsError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PAYLOADS = (2, 3)
@@ -63,16 +63,18 @@ def hold_out(seed: int, dev: int, test: int) -> dict[str, list[Words]]:
     """The digits that each split asks about: split -> payloads in random order.
 
     A row of digits and its reversal go to one split, so that what "dev" and "test" ask is asked
-    nowhere else, and their repetitions and reversals are answers nowhere else. Raises DataError
-    where `dev` and `test` questions leave nothing to learn from.
+    nowhere else, and their repetitions and reversals are answers nowhere else. Raises
+    OptionsError where `dev` and `test` questions leave nothing to learn from.
     """
     pairs = [p for count in PAYLOADS for p in permutations(DIGITS, count) if p < p[::-1]]
     random.Random(f"{seed} hold out").shuffle(pairs)
     counts = {"dev": -(-dev // len(TOPICS)), "test": -(-test // len(TOPICS))}
     if sum(counts.values()) >= len(pairs):
-        raise DataError(
-            f"corpus 'spoken-digits': dev {dev} and test {test} leave nothing to learn from: "
-            f"together at most {len(TOPICS) * (len(pairs) - 2)}"
+        raise OptionsError(
+            [
+                f"corpus 'spoken-digits': options 'dev' {dev} and 'test' {test} leave nothing to "
+                f"learn from: together at most {len(TOPICS) * (len(pairs) - 2)}"
+            ]
         )
     held = {}
     for split, count in counts.items():

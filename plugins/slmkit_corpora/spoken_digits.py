@@ -42,7 +42,7 @@ class SpokenDigits(Corpus):
     "dev" and "test" ask what "train" never asks; "world" holds every question with its answer,
     held-out ones too, as text alone. The same for the same options and manifest.
 
-    Raises DataError where the manifest lacks what the options ask for.
+    Raises OptionsError where the options ask for too much, DataError where the manifest lacks it.
     """
 
     def __init__(self, options: SpokenDigitsOptions) -> None:
@@ -55,6 +55,7 @@ class SpokenDigits(Corpus):
         if faults:
             raise OptionsError(faults)
         self.options = options
+        self.payloads = hold_out(options.seed, options.dev, options.test)
         self._waves: dict[str, Wave] = {}
 
     def utterances(self, folder: Path, progress: Progress) -> Iterator[Utterance]:
@@ -69,14 +70,13 @@ class SpokenDigits(Corpus):
         counts = {"train": options.questions, "dev": options.dev, "test": options.test}
         splits = [split for split, count in counts.items() if count]
         shelf = Shelf(Path(options.manifest).expanduser(), options.assistant, splits)
-        payloads = hold_out(options.seed, options.dev, options.test)
         number = 0
         for split in splits:
             for i in range(counts[split]):
-                payload = payloads[split][i // len(TOPICS) % len(payloads[split])]
+                payload = self.payloads[split][i // len(TOPICS) % len(self.payloads[split])]
                 yield from self._exchange(number, split, TOPICS[i % len(TOPICS)], payload, shelf)
                 number += 1
-        yield from self._words(shelf, payloads)
+        yield from self._words(shelf)
         yield from _reading()
 
     def _exchange(
@@ -104,12 +104,12 @@ class SpokenDigits(Corpus):
         yield Planned(first, shelf.take(split, speaker, asked, draw))
         yield Planned(second, shelf.take(split, shelf.assistant, answer, draw))
 
-    def _words(self, shelf: Shelf, payloads: dict[str, list[Words]]) -> Iterator[Planned]:
+    def _words(self, shelf: Shelf) -> Iterator[Planned]:
         """Random digits, every second utterance the assistant's.
 
         What "dev" and "test" ask about is not among those to learn from.
         """
-        held = {payload for split in ("dev", "test") for payload in payloads[split]}
+        held = {payload for split in ("dev", "test") for payload in self.payloads[split]}
         for i in range(self.options.words):
             draw = random.Random(f"{self.options.seed} words {i}")
             split = {4: "dev", 9: "test"}.get(i // 2 % 10, "train")

@@ -87,7 +87,7 @@ def pad_wavs(wavs: Sequence[NDArray[np.float32]]) -> tuple[torch.Tensor, torch.T
     return batch, lengths
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _epoch(lengths: bytes, budget: Budget, seed: int, epoch: int) -> tuple[Indices, ...]:
     return tuple(length_buckets(np.frombuffer(lengths, np.int64), budget, seed, epoch))
 
