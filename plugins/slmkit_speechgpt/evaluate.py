@@ -21,7 +21,7 @@ from slmkit.lm.saving import load_lm
 from slmkit_speechgpt.instruct import Spoken
 from slmkit_speechgpt.plugin import EvaluateOptions
 from slmkit_speechgpt.templates import style_of
-from slmkit_speechgpt.train import missing_stages, read_spoken
+from slmkit_speechgpt.train import read_spoken
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +42,9 @@ class Asked:
 
 def evaluate(options: EvaluateOptions, context: StageContext) -> None:
     """Ask, judge, count; leave sounds and what was said for the report."""
-    folder = context.find("lm")
-    if folder is None:
-        raise missing_stages("speechgpt-train")
     spoken = read_spoken(context)
     assistant = Assistant(
-        load_lm(folder),
+        load_lm(context.read("lm")),
         style_of(options.style),
         context.part("vocoder"),
         prompting=options.prompting,
@@ -65,7 +62,7 @@ def evaluate(options: EvaluateOptions, context: StageContext) -> None:
                 kept += keep_sounds(asked[: options.sounds], split, assistant, context)
         if "speech-text" in options.formats:
             exchange(assistant, spoken, judge, pairs, split, options, context)
-    (context.folder / "sounds.json").write_text(json.dumps(kept, indent=1) + "\n")
+    (context.folder / "sounds" / "sounds.json").write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def spread(

@@ -63,7 +63,7 @@ def values(spoken: Spoken, question: Utterance, answer: Utterance) -> dict[str, 
 def world(spoken: Spoken, style: Style, split: str, draw: random.Random) -> Iterator[Example]:
     """Plain text: each question with its answer, spoken or not, to know what LLaMA would know."""
     for question, answer in spoken.pairs("world" if split == "train" else split):
-        yield [Text(f"{question.text} {answer.text}\n", learn=True)]
+        yield [Text(f" {question.text} {answer.text}\n", learn=True)]
 
 
 def speech(spoken: Spoken, style: Style, split: str, draw: random.Random) -> Iterator[Example]:

@@ -10,6 +10,13 @@ SOURCE = "SpeechGPT (Zhang et al. 2023, arXiv 2305.11000)"
 
 
 @dataclass
+class TextOptions:
+    """The text tokenizer's training."""
+
+    style: str = option("short", "spelling of the dialogues: paper, released or short")
+
+
+@dataclass
 class TrainOptions:
     """One stage of training; the model comes from the stage above, or is new."""
 
@@ -65,13 +72,24 @@ class EvaluateOptions:
 def slmkit_stages() -> list[Declaration]:
     return [
         Declaration(
+            name="speechgpt-text",
+            summary="fit the text tokenizer on the corpus and the dialogues' own words",
+            target="slmkit_speechgpt.fit_text:fit_text",
+            options=TextOptions,
+            uses=("text",),
+            gives=("text",),
+            reads=("manifest",),
+        ),
+        Declaration(
             name="speechgpt-train",
             summary="one stage of SpeechGPT's training: world, modality, cross-modal, chain",
             target="slmkit_speechgpt.train:train",
             options=TrainOptions,
             source=SOURCE,
-            uses=("manifest", "codes", "text", "backbone", "decoding"),
-            gives=("lm",),
+            uses=("text", "backbone", "decoding"),
+            reads=("manifest", "codes"),
+            leaves=("lm",),
+            trains=True,
         ),
         Declaration(
             name="speechgpt-evaluate",
@@ -79,7 +97,9 @@ def slmkit_stages() -> list[Declaration]:
             target="slmkit_speechgpt.evaluate:evaluate",
             options=EvaluateOptions,
             source=SOURCE,
-            can=Can(conditioning=("dialogue",)),
-            uses=("manifest", "codes", "lm", "vocoder", "judge"),
+            can=Can(dialogue=True),
+            uses=("vocoder", "judge"),
+            reads=("manifest", "codes", "lm"),
+            leaves=("sounds",),
         ),
     ]

@@ -115,37 +115,40 @@ SHORT = Style(
     prefix="",
     human_learns=False,
     stop=("<eoa>",),
-    cross_modal=Turn("[Human]{instruction}: {input}<eoh>[SpeechGPT]", "{output}<eoa>"),
+    cross_modal=Turn("[Human] {instruction}: {input}<eoh>[SpeechGPT]", " {output}<eoa>"),
     chain={
         "speech-speech": Turn(
-            "[Human]{question_speech} reply in speech, step by step<eoh>[SpeechGPT]",
-            "[tq]{question}[ta]{answer}[ua]{answer_speech}<eoa>",
+            "[Human] {question_speech} reply in speech, step by step<eoh>[SpeechGPT]",
+            "[tq] {question}[ta] {answer}[ua] {answer_speech}<eoa>",
         ),
         "speech-text": Turn(
-            "[Human]{question_speech} reply in text, step by step<eoh>[SpeechGPT]",
-            "[tq]{question}[ta]{answer}<eoa>",
+            "[Human] {question_speech} reply in text, step by step<eoh>[SpeechGPT]",
+            "[tq] {question}[ta] {answer}<eoa>",
         ),
         "text-speech": Turn(
-            "[Human]{question} reply in speech, step by step<eoh>[SpeechGPT]",
-            "[ta]{answer}[ua]{answer_speech}<eoa>",
+            "[Human] {question} reply in speech, step by step<eoh>[SpeechGPT]",
+            "[ta] {answer}[ua] {answer_speech}<eoa>",
         ),
         "text-text": Turn(
-            "[Human]{question} reply in text, step by step<eoh>[SpeechGPT]", "[ta]{answer}<eoa>"
+            "[Human] {question} reply in text, step by step<eoh>[SpeechGPT]",
+            "[ta] {answer}<eoa>",
         ),
     },
     direct={
         "speech-speech": Turn(
-            "[Human]{question_speech} reply in speech<eoh>[SpeechGPT]", "[ua]{answer_speech}<eoa>"
+            "[Human] {question_speech} reply in speech<eoh>[SpeechGPT]",
+            "[ua] {answer_speech}<eoa>",
         ),
         "speech-text": Turn(
-            "[Human]{question_speech} reply in text<eoh>[SpeechGPT]", "[ta]{answer}<eoa>"
+            "[Human] {question_speech} reply in text<eoh>[SpeechGPT]", "[ta] {answer}<eoa>"
         ),
         "text-speech": Turn(
-            "[Human]{question} reply in speech<eoh>[SpeechGPT]", "[ua]{answer_speech}<eoa>"
+            "[Human] {question} reply in speech<eoh>[SpeechGPT]", "[ua] {answer_speech}<eoa>"
         ),
-        "text-text": Turn("[Human]{question} reply in text<eoh>[SpeechGPT]", "[ta]{answer}<eoa>"),
+        "text-text": Turn("[Human] {question} reply in text<eoh>[SpeechGPT]", "[ta] {answer}<eoa>"),
     },
 )
+"""Every text follows a space, so that a word is the same piece wherever it stands."""
 
 STYLES = {style.name: style for style in (PAPER, RELEASED, SHORT)}
 

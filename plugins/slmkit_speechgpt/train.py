@@ -60,24 +60,14 @@ def train(options: TrainOptions, context: StageContext) -> None:
 
 def read_spoken(context: StageContext) -> Spoken:
     """The corpus and its units, from the stages above."""
-    manifest, codes = context.find("manifest"), context.find("codes")
-    if manifest is None or codes is None:
-        raise missing_stages("prepare", "tokenize")
-    return Spoken(
-        load_manifest(manifest / "manifest.jsonl", check_files=False), TokenStore.open(codes)
-    )
-
-
-def missing_stages(*names: str) -> Exception:
-    """The error of a recipe that lacks a stage above this one."""
-    from slmkit.api import DataError
-
-    return DataError(f"this stage needs the stages {' and '.join(names)} above it in the recipe")
+    manifest = context.read("manifest") / "manifest.jsonl"
+    utterances = load_manifest(manifest, check_files=False)
+    return Spoken(utterances, TokenStore.open(context.read("codes")))
 
 
 def starting_model(context: StageContext, spec: CodeSpec) -> SpeechLM:
     """The model of the stage above, or a new one that knows only text."""
-    above = context.find("lm")
+    above = context.left("lm")
     if above is not None:
         return load_lm(above)
     vocabulary = Vocabulary(context.part("text"))

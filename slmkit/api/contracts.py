@@ -304,6 +304,15 @@ class StageContext(Protocol):
     def find(self, slot: str) -> Path | None:
         """The folder in which a stage above left this slot, or None."""
 
+    def left(self, name: str) -> Path | None:
+        """The file or folder that the nearest stage above left under a name, or None.
+
+        What a stage's declaration `reads` is always there.
+        """
+
+    def read(self, name: str) -> Path:
+        """The same for what must be there. Raises StageError."""
+
     def path(self, stage: str) -> Path:
         """The folder of a stage above."""
 

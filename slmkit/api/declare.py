@@ -77,6 +77,9 @@ class Declaration:
         uses: for a stage, the slots of the recipe that it reads ("tokenizer", "text", ...); an
             options class may answer instead with methods `uses(self)` and `gives(self)`.
         gives: for a stage, the slots whose fitted part it leaves in its folder.
+        reads: for a stage, what it must find among the stages above beside fitted parts: names of
+            files or folders that they leave ("manifest", "codes", "lm", ...).
+        leaves: for a stage, the names of files or folders in its own folder that others may read.
         trains: for a stage, whether the recipe's `trainer:` options reach it; one that says
             False is not run again when they change.
     """
@@ -93,6 +96,8 @@ class Declaration:
     revision: int = 1
     uses: tuple[str, ...] = ()
     gives: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    leaves: tuple[str, ...] = ()
     trains: bool = True
 
     def abilities(self, options: Any) -> Can:

@@ -60,6 +60,21 @@ class Context:
                 return folder / name
         return None
 
+    def left(self, name: str) -> Path | None:
+        """What the nearest stage above left under a name, or None."""
+        for above, folder in self._folders.items():
+            leaves = self._recipe.stages[above].shelved.declaration.leaves
+            if name in leaves and (folder / name).exists():
+                return folder / name
+        return None
+
+    def read(self, name: str) -> Path:
+        """The same for what must be there. Raises StageError."""
+        place = self.left(name)
+        if place is None:
+            raise StageError(f"no stage above '{self._stage.name}' left '{name}'")
+        return place
+
     def path(self, stage: str) -> Path:
         """The folder of a stage above. Raises UnknownNameError for any other."""
         if stage not in self._folders:
@@ -96,9 +111,11 @@ class Context:
         self._watch.say(f"  {line}")
 
     def missing(self) -> list[str]:
-        """Slots that the stage declares to give and has not left."""
+        """What the stage declares to give or leave and is not there."""
         gives = self._stage.gives
-        return [s for s in gives if not is_part(self.folder / self._stage.slot(s))]
+        leaves = self._stage.shelved.declaration.leaves
+        parts = [s for s in gives if not is_part(self.folder / self._stage.slot(s))]
+        return parts + [name for name in leaves if not (self.folder / name).exists()]
 
     def _slot(self, slot: str) -> Slot:
         """A slot that the stage declared; others are not in its fingerprint."""

@@ -182,8 +182,28 @@ class _Resolver:
                 if slot not in self.values["parts"]:
                     known = _meant(slot, self.values["parts"])
                     self.fault(key, f"needs the slot '{slot}', which `parts` has not; {known}")
+            self._readable(key, stage, needs, shelved)
             stages[name] = stage
         return {name: stages[name] for name in graph.in_order(needs) if name in stages}
+
+    def _readable(
+        self,
+        key: Key,
+        stage: Stage,
+        needs: Mapping[str, list[str]],
+        shelved: Mapping[str, Shelved],
+    ) -> None:
+        """Fault what the stage reads and no stage above it leaves."""
+        above = [shelved[name] for name in graph.above(stage.name, needs) if name in shelved]
+        left = {name for part in above for name in part.declaration.leaves}
+        for name in stage.shelved.declaration.reads:
+            if name not in left:
+                makers = [p.name for p in host().parts("stage") if name in p.declaration.leaves]
+                self.fault(
+                    key,
+                    f"stage '{stage.shelved.name}' reads '{name}', which no stage it needs leaves; "
+                    f"stages that leave it: {', '.join(makers) or 'none'}",
+                )
 
     def _renamed(self, key: Key, part: Shelved, known: tuple[str, ...]) -> dict[str, str]:
         slots = self.values[key[0]][key[1]].get("slots") or {}
