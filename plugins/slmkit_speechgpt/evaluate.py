@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from slmkit.data.intervals import measure
 
 from slmkit.api import DataError, StageContext, Transcriber, Utterance
 from slmkit.data.audio import read_utterance, write_audio
 from slmkit.data.batches import pad_wavs
+from slmkit.data.intervals import measure
 from slmkit.generation.assistant import Assistant
 from slmkit.generation.sampling import Sampling
 from slmkit.host import build

@@ -12,7 +12,7 @@ import torch
 from slmkit.api import CodeSpec, StageContext
 from slmkit.data.manifest import load_manifest
 from slmkit.data.store import TokenStore
-from slmkit.lm.dialogue import Style
+from slmkit.lm.dialogue import DIALOGUE_FILE, Style
 from slmkit.lm.grid import Grid
 from slmkit.lm.saving import load_lm, save_lm
 from slmkit.lm.speechlm import SpeechLM
@@ -21,8 +21,6 @@ from slmkit.training.lm import LmTraining, fit_lm
 from slmkit_speechgpt.instruct import Example, Spoken, blocks, examples
 from slmkit_speechgpt.plugin import TrainOptions
 from slmkit_speechgpt.templates import style_of
-
-DIALOGUE_FILE = "dialogue.json"
 
 
 def train(options: TrainOptions, context: StageContext) -> None:

@@ -48,7 +48,8 @@ class Assistant:
         if self.tokenizer is None:
             raise ValueError("this assistant was built without a tokenizer: it can only read")
         codes = self.tokenizer.encode(wav[None], torch.tensor([len(wav)])).deduplicate()
-        return codes.values[0].numpy()
+        units: np.ndarray = codes.values[0].numpy()
+        return units
 
     def speak(self, units: Sequence[np.ndarray]) -> list[Tensor]:
         """Waves [n] of units [1, t], side by side."""

@@ -26,7 +26,7 @@ class Step:
     going: Tensor
 
 
-@torch.inference_mode()
+@torch.inference_mode()  # type: ignore[untyped-decorator]
 def steps(
     lm: SpeechLM, prompts: Sequence[Grid], sampling: Sampling, rows: Sequence[int] | None = None
 ) -> Iterator[Step]:

@@ -18,6 +18,9 @@ import numpy as np
 from slmkit.api import Segment, Speech, Text
 from slmkit.lm.vocabulary import END_OF_SPEECH, START_OF_SPEECH
 
+DIALOGUE_FILE = "dialogue.json"
+"""The file in a model's folder that holds its style."""
+
 FORMATS = ("speech-speech", "speech-text", "text-speech", "text-text")
 """The modality of the question and of the reply."""
 

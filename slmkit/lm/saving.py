@@ -43,4 +43,5 @@ def load_lm(folder: Path) -> SpeechLM:
     decoding = build("decoding", parts["decoding"]["part"], parts["decoding"]["options"])
     lm = SpeechLM(backbone, decoding, vocabulary, CodeSpec.from_dict(record["spec"]))
     lm.restore(folder)
-    return lm.eval()
+    lm.eval()
+    return lm

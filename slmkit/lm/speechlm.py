@@ -33,7 +33,7 @@ class SpeechLM(nn.Module):
     ) -> None:
         super().__init__()
         (first,) = decoding.plan(spec)
-        self.backbone = backbone
+        self.backbone: Any = backbone
         self.decoding = decoding
         self.spec = spec
         self.vocabulary = vocabulary

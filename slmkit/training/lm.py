@@ -11,10 +11,11 @@ import torch
 from lightning.pytorch import LightningModule
 from torch.utils.data import DataLoader, Dataset
 
-from slmkit.api import DataError, StageContext, option
-from slmkit.data.batches import step_batch
+from slmkit.api import DataError, StageContext
+from slmkit.data.batches import Budget, step_batch
 from slmkit.lm.grid import Grid, GridBatch
 from slmkit.lm.speechlm import SpeechLM
+from slmkit.training.precision import fast_precision
 from slmkit.training.trainer import make_trainer
 
 
@@ -45,12 +46,13 @@ class Steps(Dataset[GridBatch]):
     def __init__(self, grids: Sequence[Grid], training: LmTraining, seed: int) -> None:
         self.grids, self.training, self.seed = grids, training, seed
         self.lengths = [grid.steps for grid in grids]
+        self.budget = Budget(max_frames=training.batch_tokens)
 
     def __len__(self) -> int:
         return self.training.steps
 
     def __getitem__(self, step: int) -> GridBatch:
-        rows = step_batch(self.lengths, step, self.seed, self.training.batch_tokens)
+        rows = step_batch(self.lengths, step, self.seed, self.budget)
         return GridBatch.of([self.grids[row] for row in rows], multiple=8)
 
 
@@ -112,6 +114,10 @@ def fit_lm(
     learner = LmLearner(lm, training)
     batches = DataLoader(Steps(train, training, context.seed), batch_size=None, shuffle=False)
     checks = [GridBatch.of(dev[i : i + 16], multiple=8) for i in range(0, len(dev), 16)]
-    make_trainer(context, max_steps=training.steps, gradient_clip_val=training.clip).fit(
-        learner, batches, DataLoader(checks, batch_size=None) if checks else None
+    trainer = make_trainer(
+        context,
+        max_steps=training.steps,
+        gradient_clip_val=training.clip,
+        precision=fast_precision(),
     )
+    trainer.fit(learner, batches, DataLoader(checks, batch_size=None) if checks else None)

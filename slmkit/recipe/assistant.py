@@ -1,0 +1,39 @@
+"""The assistant of a finished run: its last model, with the run's tokenizer and vocoder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from slmkit.api import DataError
+from slmkit.generation.assistant import Assistant
+from slmkit.host import build, is_part
+from slmkit.lm.dialogue import DIALOGUE_FILE, Style
+from slmkit.lm.saving import load_lm
+from slmkit.recipe.saved import SavedRun, load
+
+
+def open_assistant(folder: str | Path, prompting: str = "chain") -> Assistant:
+    """Make a run ready to be asked. Raises DataError where it has no model that talks."""
+    run = load(folder)
+    models = [path / "lm" for path in run.paths.values() if (path / "lm" / DIALOGUE_FILE).exists()]
+    if not models:
+        raise DataError(f"{folder}: no finished stage of this run left a model that can be asked")
+    style = Style.from_dict(json.loads((models[-1] / DIALOGUE_FILE).read_text()))
+    return Assistant(
+        load_lm(models[-1]),
+        style,
+        vocoder=_part(run, "vocoder"),
+        tokenizer=_part(run, "tokenizer"),
+        prompting=prompting,
+    )
+
+
+def _part(run: SavedRun, slot: str) -> Any:
+    """As fitted in the run, else as the recipe names it (published weights need no fitting)."""
+    if any(is_part(path / slot) for path in run.paths.values()):
+        return run.part(slot)
+    entry = dict(run.recipe["parts"][slot])
+    entry.pop("kind", None)
+    return build(slot, entry.pop("part"), entry)
