@@ -82,13 +82,15 @@ class SpeechLM(nn.Module):
 
     def empty_state(self, batch: int, steps: int) -> State:
         """A preallocated state for generation."""
-        return self.backbone.empty_state(batch, steps)
+        state: State = self.backbone.empty_state(batch, steps)
+        return state
 
     def step(
         self, tokens: Tensor, state: State, lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """Go on by tokens [b, s, l] of which `lengths` are real; hidden [b, l, d]."""
-        return self.backbone.step(self.embed(tokens), state, lengths)
+        hidden, state = self.backbone.step(self.embed(tokens), state, lengths)
+        return hidden, state
 
     def sample(self, hidden: Tensor, pick: Callable[[Tensor, int], Tensor]) -> Tensor:
         """The next tokens [b, s] after hidden [b, d]."""
