@@ -1,6 +1,6 @@
 """Discovery of plugins, the registry, and what is broken and why."""
 
-from slmkit.host.build import build, given_of, is_part, load_part, save_part
+from slmkit.host.build import Origin, build, build_part, is_part, load_part, save_part
 from slmkit.host.options import (
     MISSING,
     OptionFault,
@@ -15,11 +15,12 @@ __all__ = [
     "Broken",
     "Host",
     "OptionFault",
+    "Origin",
     "Shelved",
     "build",
+    "build_part",
     "check_options",
     "default_options",
-    "given_of",
     "host",
     "is_part",
     "load_part",

@@ -18,7 +18,10 @@ PART_FILE = "part.json"
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """What a part was built from; `build` leaves it on the part as `origin`."""
+    """What a part was built from; it stands on every part that was built here, as `origin`.
+
+    `given` are the arguments beside its options: JSON values or a `CodeSpec`.
+    """
 
     shelved: Shelved
     options: Any
@@ -31,7 +34,11 @@ def build(kind: str, name: str, values: Mapping[str, Any] | None = None, **given
     >>> tokenizer = build("tokenizer", "mel-km", {"clusters": 100})
     """
     shelved = host().find(kind, name)
-    options = make_options(shelved, values or {})
+    return build_part(shelved, make_options(shelved, values or {}), **given)
+
+
+def build_part(shelved: Shelved, options: Any, **given: Any) -> Any:
+    """Build a part from the shelf with checked options."""
     part = shelved.load()(options, **given)
     part.origin = Origin(shelved, options, given)
     return part
@@ -42,8 +49,7 @@ def save_part(
 ) -> None:
     """Save a fitted part with what it takes to build it again.
 
-    `given` are the further arguments that it was built with: JSON values or a `CodeSpec`. The
-    record is written last, so that a folder with a record is whole.
+    The record is written last, so that a folder with a record is whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PART_FILE).unlink(missing_ok=True)
@@ -67,18 +73,13 @@ def is_part(folder: Path) -> bool:
     return (folder / PART_FILE).is_file()
 
 
-def given_of(folder: Path) -> dict[str, Any]:
-    """The further arguments that a saved part was built with (see `save_part`)."""
-    given = dict(_record(folder)["given"])
-    if isinstance(given.get("spec"), dict):
-        given["spec"] = CodeSpec.from_dict(given["spec"])
-    return given
-
-
 def load_part(folder: Path) -> Any:
     """The inverse of `save_part`. Raises DataError where the folder holds no part."""
     record = _record(folder)
-    part = build(record["kind"], record["name"], record["options"], **given_of(folder))
+    given = dict(record["given"])
+    if isinstance(given.get("spec"), dict):
+        given["spec"] = CodeSpec.from_dict(given["spec"])
+    part = build(record["kind"], record["name"], record["options"], **given)
     part.restore(folder)
     return part
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slmkit.api import BrokenPluginError, Progress, Result, Savable, StageError, UnknownNameError
-from slmkit.host import given_of, is_part, load_part, save_part
+from slmkit.host import Origin, build_part, is_part, load_part, save_part
 from slmkit.recipe import graph
 from slmkit.recipe.model import Recipe, Slot, Stage
 from slmkit.recipe.watch import Watch
@@ -33,24 +33,17 @@ class Context:
         self.results: list[Result] = []
         self._recipe, self._stage, self._watch = recipe, stage, watch
         self._folders = {name: folders[name] for name in graph.above(stage.name, recipe.needs)}
-        self._built: list[tuple[Any, Mapping[str, Any]]] = []
 
     def part(self, slot: str) -> Any:
         """The part in a slot, as fitted by the nearest stage above that gives it, else new."""
         self._slot(slot)
         folder = self.find(slot)
-        if folder is None:
-            return self.fresh(slot)
-        part = load_part(folder)
-        self._built.append((part, given_of(folder)))
-        return part
+        return self.fresh(slot) if folder is None else load_part(folder)
 
     def fresh(self, slot: str, **given: Any) -> Any:
         """The part in a slot newly built from the recipe's options, whatever was fitted."""
         wanted = self._slot(slot)
-        part = wanted.shelved.load()(wanted.options, **given)
-        self._built.append((part, given))
-        return part
+        return build_part(wanted.shelved, wanted.options, **given)
 
     def find(self, slot: str) -> Path | None:
         """The folder in which the nearest stage above left this slot, or None."""
@@ -84,19 +77,20 @@ class Context:
 
     def keep(self, slot: str, part: Savable) -> None:
         """Leave a fitted part for the stages below: one that `part` or `fresh` gave."""
-        wanted = self._slot(slot)
+        self._slot(slot)
         if slot not in self._stage.gives:
             raise BrokenPluginError(
                 f"stage '{self._stage.shelved.name}' keeps the slot '{slot}' and does not declare "
                 f"that it gives it"
             )
-        given = next((given for built, given in self._built if built is part), None)
-        if given is None:
-            raise StageError(
-                f"stage '{self._stage.name}' can keep only what context.part or context.fresh gave"
+        origin = getattr(part, "origin", None)
+        if not isinstance(origin, Origin):
+            raise BrokenPluginError(
+                f"stage '{self._stage.shelved.name}' keeps a {type(part).__name__} that was not "
+                f"built by context.part or context.fresh"
             )
         folder = self.folder / self._stage.slot(slot)
-        save_part(part, folder, wanted.shelved, wanted.options, given)
+        save_part(part, folder, origin.shelved, origin.options, origin.given)
 
     def result(self, *results: Result) -> None:
         """Add rows to the run's results."""
@@ -111,11 +105,13 @@ class Context:
         self._watch.say(f"  {line}")
 
     def missing(self) -> list[str]:
-        """What the stage declares to give or leave and is not there."""
+        """What the stage declares to give or leave, and has not."""
         gives = self._stage.gives
         leaves = self._stage.shelved.declaration.leaves
-        parts = [s for s in gives if not is_part(self.folder / self._stage.slot(s))]
-        return parts + [name for name in leaves if not (self.folder / name).exists()]
+        return [
+            *(slot for slot in gives if not is_part(self.folder / self._stage.slot(slot))),
+            *(name for name in leaves if not (self.folder / name).exists()),
+        ]
 
     def _slot(self, slot: str) -> Slot:
         """A slot that the stage declared; others are not in its fingerprint."""

@@ -143,7 +143,7 @@ class _Runner:
             seed_all(self.recipe.seed)
             function(step.stage.options, context)
             if missing := context.missing():
-                raise StageError(f"stage '{step.stage.name}' left nothing for {', '.join(missing)}")
+                raise StageError(f"stage '{step.stage.name}' ended without {', '.join(missing)}")
             status = "done"
         except BaseException as error:
             if is_interrupt(error):

@@ -166,6 +166,14 @@ class _Resolver:
             self.fault(key, f"what {part.kind} '{part.name}' can do is not known: {error!r}")
             return part.declaration.can
 
+    def _touched(self, key: Key, part: Shelved, options: Any) -> tuple[tuple[str, ...], ...]:
+        """The slots that a stage uses, and those that it gives."""
+        try:
+            return part.declaration.slots(options)
+        except Exception as error:
+            self.fault(key, f"which slots stage '{part.name}' uses is not known: {error!r}")
+            return (), ()
+
     def _stages(self, shelved: Mapping[str, Shelved]) -> dict[str, Stage]:
         needs = self._needs()
         stages = {}
@@ -174,7 +182,7 @@ class _Resolver:
             options = self._options(key, part, STAGE_WORDS)
             if options is None:
                 continue
-            uses, gives = part.declaration.slots(options)
+            uses, gives = self._touched(key, part, options)
             slots = self._renamed(key, part, (*uses, *gives))
             can = self._can(key, part, options)
             stage = Stage(name, part, options, can, tuple(needs[name]), uses, gives, slots)
@@ -194,8 +202,11 @@ class _Resolver:
         shelved: Mapping[str, Shelved],
     ) -> None:
         """Fault what the stage reads and no stage above it leaves."""
-        above = [shelved[name] for name in graph.above(stage.name, needs) if name in shelved]
-        left = {name for part in above for name in part.declaration.leaves}
+        above = graph.above(stage.name, needs)
+        if any(name not in shelved for name in above):
+            # what an unknown stage leaves is not known; it has a fault of its own
+            return
+        left = {name for upper in above for name in shelved[upper].declaration.leaves}
         for name in stage.shelved.declaration.reads:
             if name not in left:
                 makers = [p.name for p in host().parts("stage") if name in p.declaration.leaves]
