@@ -1,0 +1,27 @@
+"""`python -m benchmarks [NAME ...]`: run every script of this folder, or those named."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+NO_SCRIPTS = {"__init__", "__main__", "rows"}
+
+
+def main() -> int:
+    known = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in NO_SCRIPTS)
+    wanted = sys.argv[1:] or known
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        print(f"no benchmark '{unknown[0]}'; there are: {', '.join(known)}", file=sys.stderr)
+        return 2
+    for name in wanted:
+        sys.argv = [name]
+        runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
