@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from slmkit_speechgpt.instructions import SPEAK, TRANSCRIBE
+from slmkit_speechgpt.templates import META, STYLES, style_of
 
 from slmkit.api import Segment, Speech, Text, UnknownNameError
 from slmkit.lm.dialogue import FORMATS, Style, parse, spell
-from slmkit_speechgpt.instructions import SPEAK, TRANSCRIBE
-from slmkit_speechgpt.templates import META, STYLES, style_of
 
 VALUES = {
     "question": "Can you transcribe?",
@@ -55,7 +55,7 @@ def test_paper_chain_of_modality_is_spelt_as_printed(format: str) -> None:
 
 def test_paper_cross_modal_instruction_is_spelt_as_printed() -> None:
     style = style_of("paper")
-    assert spell(style.fill(style.cross_modal, VALUES)) == (
+    assert spell(style.fill(style.transcribe, VALUES)) == (
         "[Human]:Write this down.. This is input: <sosp><661><987><eosp><eoh>. [SpeechGPT]: "
         "hello<eos>."
     )
@@ -71,7 +71,7 @@ def test_paper_standard_template_leaves_the_steps_out() -> None:
 def test_released_dialogues_are_spelt_as_the_code_spells_them() -> None:
     style = style_of("released")
     assert META == RELEASED_META
-    assert spell(style.fill(style.cross_modal, VALUES)) == RELEASED_META + (
+    assert spell(style.fill(style.transcribe, VALUES)) == RELEASED_META + (
         "[Human]: Write this down. This is input: <sosp><661><987><eosp><eoh> [SpeechGPT]: "
         "hello<eoa> "
     )

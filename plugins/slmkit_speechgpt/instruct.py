@@ -82,7 +82,7 @@ def transcription(
             "input": spoken.units(utterance),
             "output": utterance.text or "",
         }
-        yield style.fill(style.cross_modal, filled)
+        yield style.fill(style.transcribe, filled)
 
 
 def speaking(spoken: Spoken, style: Style, split: str, draw: random.Random) -> Iterator[Example]:
@@ -98,7 +98,7 @@ def speaking(spoken: Spoken, style: Style, split: str, draw: random.Random) -> I
                 "input": text,
                 "output": spoken.units(utterance),
             }
-            yield style.fill(style.cross_modal, filled)
+            yield style.fill(style.speak, filled)
 
 
 def dialogue(prompting: str, *formats: str) -> Builder:

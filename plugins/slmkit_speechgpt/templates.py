@@ -18,15 +18,18 @@ _PAPER_SPEECH = (
 _PAPER_TEXT = "[Human]: This is a text instruction: {question}. And your response should be "
 _STEPS = " You can do it step by step. "
 
+_PAPER_CROSS_MODAL = Turn(
+    "[Human]:{instruction}. This is input: {input}<eoh>. [SpeechGPT]: ", "{output}<eos>."
+)
+
 PAPER = Style(
     name="paper",
     specials=("[Human]", "[SpeechGPT]", "<eoh>", "<eoa>", "<eos>", "[tq]", "[ta]", "[ua]"),
     prefix="",
     human_learns=False,
     stop=("<eoa>", "<eos>"),
-    cross_modal=Turn(
-        "[Human]:{instruction}. This is input: {input}<eoh>. [SpeechGPT]: ", "{output}<eos>."
-    ),
+    transcribe=_PAPER_CROSS_MODAL,
+    speak=_PAPER_CROSS_MODAL,
     chain={
         "speech-speech": Turn(
             _PAPER_SPEECH
@@ -84,15 +87,18 @@ META = (
 _RELEASED_HEARD = "[Human]: {question_speech}<eoh>. [SpeechGPT]: "
 _RELEASED_READ = "[Human]: {question} <eoh>. [SpeechGPT]: "
 
+_RELEASED_CROSS_MODAL = Turn(
+    "[Human]: {instruction} This is input: {input}<eoh> [SpeechGPT]: ", "{output}<eoa> "
+)
+
 RELEASED = Style(
     name="released",
     specials=("[Human]", "[SpeechGPT]", "<eoh>", "<eos>"),
     prefix=META,
     human_learns=True,
     stop=("<eos>",),
-    cross_modal=Turn(
-        "[Human]: {instruction} This is input: {input}<eoh> [SpeechGPT]: ", "{output}<eoa> "
-    ),
+    transcribe=_RELEASED_CROSS_MODAL,
+    speak=_RELEASED_CROSS_MODAL,
     chain={
         "speech-speech": Turn(
             _RELEASED_HEARD, "{question}; [ta] {answer}; [ua] {answer_speech}<eoa>."
@@ -115,7 +121,8 @@ SHORT = Style(
     prefix="",
     human_learns=False,
     stop=("<eoa>",),
-    cross_modal=Turn("[Human] {instruction}: {input}<eoh>[SpeechGPT]", " {output}<eoa>"),
+    transcribe=Turn("[Human] {instruction}: {input}<eoh>[SpeechGPT]", "[tq] {output}<eoa>"),
+    speak=Turn("[Human] {instruction}: {input}<eoh>[SpeechGPT]", "[ua] {output}<eoa>"),
     chain={
         "speech-speech": Turn(
             "[Human] {question_speech} reply in speech, step by step<eoh>[SpeechGPT]",

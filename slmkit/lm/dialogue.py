@@ -42,7 +42,7 @@ class Style:
         prefix: stands before every dialogue and is never learnt.
         human_learns: whether the loss counts on the human's turn too, as in the released code.
         stop: special tokens that end an answer.
-        cross_modal: instruction, input and output of one pair.
+        transcribe, speak: cross-modal instructions, with `{instruction}`, `{input}`, `{output}`.
         chain: chain of modality, by format.
         direct: the reply without steps, by format ("standard" in the paper).
     """
@@ -52,7 +52,8 @@ class Style:
     prefix: str
     human_learns: bool
     stop: tuple[str, ...]
-    cross_modal: Turn
+    transcribe: Turn
+    speak: Turn
     chain: Mapping[str, Turn]
     direct: Mapping[str, Turn]
 
@@ -86,7 +87,8 @@ class Style:
             **{
                 **values,
                 **turns,
-                "cross_modal": Turn(**values["cross_modal"]),
+                "transcribe": Turn(**values["transcribe"]),
+                "speak": Turn(**values["speak"]),
                 "specials": tuple(values["specials"]),
                 "stop": tuple(values["stop"]),
             }
