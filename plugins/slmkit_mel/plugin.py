@@ -1,1 +1,43 @@
 """Parts made of log-mel frames: the `mel-km` tokenizer and the `griffin-lim` vocoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slmkit.api import Can, Declaration, hookimpl, option
+
+SAMPLE_RATE = 16000
+
+
+@dataclass
+class MelKmOptions:
+    """Frames, features and clusters."""
+
+    clusters: int = option(200, "number of units")
+    hop_length: int = option(640, "samples at 16 kHz for a frame: 320 is 50 Hz, 640 is 25 Hz")
+    window: int = option(640, "samples of the analysis window")
+    mels: int = option(40, "mel bands")
+    cepstra: int = option(13, "cosine coefficients of the log-mel; few drop the voice's pitch")
+    deltas: bool = option(True, "add each feature's slope over five frames")
+    frames: int = option(60000, "at most so many frames are kept to fit on")
+    seed: int = option(0, "of the fit")
+
+    def can(self, base: Can) -> Can:
+        """Its frame rate follows from the hop."""
+        from dataclasses import replace
+
+        return replace(base, frame_rate=SAMPLE_RATE / self.hop_length)
+
+
+@hookimpl
+def slmkit_tokenizers() -> list[Declaration]:
+    return [
+        Declaration(
+            name="mel-km",
+            summary="k-means units of normalized cepstra and their slopes; fitted in seconds",
+            target="slmkit_mel.mel_km:MelKm",
+            options=MelKmOptions,
+            can=Can(codebooks=1, sample_rate=SAMPLE_RATE, causal=False),
+            source="HuBERT's first iteration (Hsu et al. 2021): k-means of MFCC and deltas",
+        )
+    ]

@@ -1,0 +1,102 @@
+"""The tokenizer `mel-km`: k-means units of cepstra.
+
+Letters: b (batch), n (sample), t (frame), d (feature).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from slmkit.api import AudioError, Codes, CodeSpec, DataError, Tokenizer
+from slmkit.codecs.kmeans import assign, fit_kmeans, sample_frames
+from slmkit.codecs.mel import LogMel
+from slmkit_mel.plugin import SAMPLE_RATE, MelKmOptions
+
+LEAST_SPREAD = 1e-2
+"""Features that hardly vary in an utterance (silence) are not blown up to unit variance."""
+
+
+class MelKm(nn.Module, Tokenizer):
+    """Cepstra of each frame, normalized over the utterance, and their slopes, to the nearest of
+    `clusters` centroids.
+
+    Mean and variance are taken over the utterance's own frames, so that voice, level and
+    microphone weigh little; a unit therefore depends on the whole utterance and on nothing else.
+    """
+
+    def __init__(self, options: MelKmOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.spec = CodeSpec(SAMPLE_RATE, options.hop_length, (options.clusters,))
+        self.mel = LogMel(SAMPLE_RATE, options.window, options.hop_length, options.mels)
+        self.transform: Tensor
+        self.centroids: Tensor
+        matrix = cosine_transform(options.mels, options.cepstra)
+        self.register_buffer("transform", matrix, persistent=False)
+        width = (options.cepstra + 1) * (2 if options.deltas else 1)
+        self.register_buffer("centroids", torch.full((options.clusters, width), math.nan))
+
+    def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Fit the centroids on an even sample of the frames of (wav, lengths) batches."""
+
+        def frames() -> Iterator[np.ndarray]:
+            for wav, lengths in batches:
+                features, counts = self.features(wav, lengths)
+                for row, count in zip(features, counts.tolist(), strict=True):
+                    yield row[:count].numpy()
+
+        sample = sample_frames(frames(), self.options.frames, self.options.seed)
+        self.centroids.copy_(fit_kmeans(sample, self.options.clusters, self.options.seed))
+
+    @torch.inference_mode()
+    def encode(self, wav: Tensor, lengths: Tensor) -> Codes:
+        if torch.isnan(self.centroids).any():
+            raise DataError("the tokenizer 'mel-km' has not been fitted: run its stage `fit` first")
+        if int(lengths.min()) < 1:
+            raise AudioError("an utterance of no samples has no units")
+        features, counts = self.features(wav, lengths)
+        units = assign(features, self.centroids)
+        real = torch.arange(units.shape[1]) < counts[:, None]
+        return Codes((units * real)[:, None], counts, self.spec)
+
+    def features(self, wav: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [b, t, d] and the number of frames [b] of each row."""
+        if not torch.isfinite(wav).all():
+            raise AudioError("the wave holds samples that are not finite numbers")
+        mel = self.mel(wav, lengths)
+        counts = self.mel.frames(lengths)
+        cepstra = torch.cat([mel @ self.transform, mel.mean(dim=-1, keepdim=True)], dim=-1)
+        rows = [
+            self._normalized(row[:count])
+            for row, count in zip(cepstra, counts.tolist(), strict=True)
+        ]
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True), counts
+
+    def _normalized(self, cepstra: Tensor) -> Tensor:
+        """One utterance's features [t, d], alone, so that no neighbour can change a sum."""
+        centred = cepstra - cepstra.mean(dim=0)
+        spread = centred.square().mean(dim=0).sqrt()
+        static = centred / spread.clamp(min=LEAST_SPREAD)
+        if not self.options.deltas:
+            return static
+        return torch.cat([static, slopes(static)], dim=-1)
+
+
+def cosine_transform(mels: int, cepstra: int) -> Tensor:
+    """The orthonormal cosine transform [mels, cepstra], without the coefficient of the level."""
+    bands = torch.arange(mels, dtype=torch.float64) + 0.5
+    orders = torch.arange(1, cepstra + 1, dtype=torch.float64)
+    return (torch.cos(torch.outer(bands, orders) * math.pi / mels) * math.sqrt(2 / mels)).float()
+
+
+def slopes(features: Tensor) -> Tensor:
+    """Each feature's slope by regression over five frames [t, d]; ends are held."""
+    padded = torch.cat([features[:1].expand(2, -1), features, features[-1:].expand(2, -1)])
+    near = padded[3:-1] - padded[1:-3]
+    far = padded[4:] - padded[:-4]
+    return (near + 2 * far) / 5
