@@ -120,9 +120,18 @@ def write(options: WriteOptions, context) -> None:
     end = time.monotonic() + options.seconds
     with context.progress("writing", 10) as show:
         show(1, text="half way")
+        if options.text == "stubborn":
+            _hold_the_interpreter(options.seconds)
         while time.monotonic() < end:
             time.sleep(0.01)
     context.part("corpus")
+
+
+def _hold_the_interpreter(seconds: float) -> None:
+    """A computation in C that lets no signal handler of Python run, as k-means may."""
+    import hashlib
+
+    hashlib.pbkdf2_hmac("sha256", b"x", b"y", int(2e6 * seconds))
 
 
 def fit(options: FitOptions, context) -> None:

@@ -109,7 +109,9 @@ def _compose(text: str, name: str) -> yaml.Node | None:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
-        raise OptionsError([f"{name}:{line}: not YAML: {error.problem}"]) from None
+        lines = text.splitlines()
+        hint = "; write '${...}' in quotes" if "${" in "".join(lines[line - 1 : line]) else ""
+        raise OptionsError([f"{name}:{line}: not YAML: {error.problem}{hint}"]) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise OptionsError([f"{name}:{line}: not YAML: {error.reason}"]) from None

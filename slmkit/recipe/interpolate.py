@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,10 +19,17 @@ def interpolate(values: dict[str, Any]) -> list[tuple[Key, str]]:
 
     faults: list[tuple[Key, str]] = []
     good: list[tuple[Any, Any, Any]] = []
-    try:
-        config = OmegaConf.create(values)
-    except (OmegaConfBaseException, RecursionError) as error:
-        return [((), str(error).splitlines()[0])]
+    well_formed = copy.deepcopy(values)
+    for key, steps in list(places):
+        holder, last = _holder(well_formed, steps)
+        try:
+            OmegaConf.create([holder[last]])
+        except (OmegaConfBaseException, RecursionError) as error:
+            # one that cannot be read would keep OmegaConf from reading any
+            holder[last] = None
+            places.remove((key, steps))
+            faults.append((key, f"cannot be filled in: {_reason(error)}"))
+    config = OmegaConf.create(well_formed)
     for key, steps in places:
         node: Any = config
         try:
@@ -30,13 +38,17 @@ def interpolate(values: dict[str, Any]) -> list[tuple[Key, str]]:
             if OmegaConf.is_config(node):
                 node = OmegaConf.to_container(node, resolve=True)
         except (OmegaConfBaseException, RecursionError, ValueError, TypeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            faults.append((key, f"cannot be filled in: {reason}"))
+            faults.append((key, f"cannot be filled in: {_reason(error)}"))
         else:
             good.append((*_holder(values, steps), node))
     for holder, last, value in good:
         holder[last] = value
     return faults
+
+
+def _reason(error: BaseException) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _places(value: Any, steps: tuple[Any, ...]) -> Iterator[tuple[Key, tuple[Any, ...]]]:

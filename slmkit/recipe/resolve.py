@@ -50,6 +50,7 @@ class _Resolver:
         self.tree = tree
         self.values = tree.values
         self.faults = faults
+        self.unfilled: set[Key] = set()
 
     def fault(self, key: Key, problem: str) -> None:
         """Note what is wrong at a key, with its place."""
@@ -142,6 +143,7 @@ class _Resolver:
     def _interpolate(self) -> None:
         for key, problem in interpolate(self.values):
             self.fault(key, problem)
+            self.unfilled.add(key)
 
     def _slots(self, shelved: Mapping[str, Shelved]) -> dict[str, Slot]:
         slots = {}
@@ -153,9 +155,12 @@ class _Resolver:
 
     def _options(self, key: Key, part: Shelved, words: tuple[str, ...]) -> Any:
         entry = self.values[key[0]][key[1]]
-        given = {name: value for name, value in entry.items() if name not in words}
+        skipped = [*words, *(inner[-1] for inner in self.unfilled if inner[:-1] == key)]
+        given = {name: value for name, value in entry.items() if name not in skipped}
         options, faults = check_options(part, given)
         for fault in faults:
+            if fault.name in skipped:
+                continue
             self.fault((*key, fault.name) if fault.name else key, fault.problem)
         return options
 
