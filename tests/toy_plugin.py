@@ -69,9 +69,13 @@ class FailOptions:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    steps: int = option(40, "optimizer steps")
-    die_at: int = option(-1, "kill -9 before this batch, once")
-    pause: float = option(0.0, "seconds a step")
+    steps: int = option(12, "optimizer steps")
+    module: str = option("plain", "plain or rivals")
+    workers: int = option(0, "processes that load batches")
+    every: float = option(0.0, "seconds from checkpoint to checkpoint")
+    die_at: int = option(-1, "kill -9 when this batch is asked for, once")
+    die_after: bool = option(False, "kill -9 after the training, once")
+    pause: float = option(0.0, "seconds to load a batch")
 
 
 @hookimpl
