@@ -83,7 +83,7 @@ class LmLearner(LightningModule):
             {"params": decayed, "weight_decay": training.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=training.lr, betas=(0.9, 0.95), fused=True)
+        optimizer = torch.optim.AdamW(groups, lr=training.lr, betas=(0.9, 0.95))
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: warm_cosine(step, training.warmup, training.steps)
         )
