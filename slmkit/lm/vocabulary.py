@@ -102,6 +102,9 @@ class Vocabulary:
             known = ", ".join(self._specials) or "none"
             raise VocabularyError(f"no special token '{special}' (known: {known})") from None
 
+    def __contains__(self, special: str) -> bool:
+        return special in self._specials
+
     def is_special(self, index: int) -> bool:
         """Whether an id is a special token's."""
         return index in self._special_names
