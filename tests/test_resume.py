@@ -66,7 +66,7 @@ class TestKill:
         "overrides",
         [
             ["train.die_at=7"],
-            ["train.die_at=7", "trainer.accumulate_grad_batches=3"],
+            ["train.die_at=9", "trainer.accumulate_grad_batches=3"],
             ["train.die_at=7", "train.module=rivals"],
             ["train.die_after=true"],
             ["train.die_at=9", "train.workers=2", "train.pause=0.2"],
