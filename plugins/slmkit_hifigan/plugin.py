@@ -1,1 +1,47 @@
 """The unit HiFi-GAN vocoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slmkit.api import Can, Declaration, hookimpl, option
+
+
+@dataclass
+class UnitHifiGanOptions:
+    """Sizes; published checkpoints bring their own in their config.json."""
+
+    weights: str | None = option(
+        None, "checkpoint of fairseq's CodeHiFiGAN ({'generator': ...}); needs `config`"
+    )
+    config: str | None = option(None, "its config.json, which then decides every size")
+    embedding_dim: int = option(128, "width of a unit's embedding")
+    upsample_rates: list[int] = option(
+        help="their product is the samples of a frame", default_factory=lambda: [8, 5, 4, 4]
+    )
+    upsample_kernel_sizes: list[int] = option(
+        help="of the transposed convolutions", default_factory=lambda: [16, 11, 8, 8]
+    )
+    upsample_initial_channel: int = option(192, "channels before the first, halved by each")
+    resblock_kernel_sizes: list[int] = option(
+        help="of the residual blocks", default_factory=lambda: [3, 7]
+    )
+    resblock_dilations: list[int] = option(
+        help="of each residual block", default_factory=lambda: [1, 3]
+    )
+    speakers: int = option(0, "voices of a table; 0: one voice")
+    speaker_width: int = option(0, "width of a speaker encoder's embedding; 0: none")
+
+
+@hookimpl
+def slmkit_vocoders() -> list[Declaration]:
+    return [
+        Declaration(
+            name="unit-hifigan",
+            summary="HiFi-GAN over units with a duration predictor; loads fairseq's CodeHiFiGAN",
+            target="slmkit_hifigan.vocoder:UnitHifiGanVocoder",
+            options=UnitHifiGanOptions,
+            can=Can(codebooks=1, deduplicated=True),
+            source="Polyak et al. 2021; Lee et al. 2022 (fairseq's CodeHiFiGAN)",
+        )
+    ]
