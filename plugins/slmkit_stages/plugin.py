@@ -34,6 +34,38 @@ class TokenizeOptions:
     on_error: str = option("stop", "an utterance that cannot be read: stop, or skip and count it")
 
 
+@dataclass
+class TrainVocoderOptions:
+    """How a unit vocoder is trained, and on whom."""
+
+    roles: list[str] = option(
+        help="roles of the utterances it learns from (answer: the assistant's voice); none: all",
+        default_factory=lambda: ["answer"],
+    )
+    utterances: int = option(2000, "at most so many")
+    steps: int = option(700, "steps")
+    lr: float = option(2e-3, "peak learning rate")
+    batch: int = option(8, "crops of a step")
+    frames: int = option(16, "frames of a crop")
+    mel: float = option(1.0, "weight of the mel loss")
+    stft: float = option(1.0, "weight of the multi-resolution STFT loss")
+    duration: float = option(0.1, "weight of the duration loss")
+    adversarial: float = option(0.0, "weight of the adversarial loss; 0: no discriminators")
+    feature: float = option(2.0, "weight of feature matching, with discriminators")
+    weight_norm: bool = option(False, "train the convolutions under weight norm")
+
+
+@dataclass
+class FitVocoderOptions:
+    """What a vocoder without gradients learns from."""
+
+    roles: list[str] = option(
+        help="roles of the utterances it learns from; none: all",
+        default_factory=lambda: ["answer"],
+    )
+    utterances: int = option(500, "at most so many")
+
+
 @hookimpl
 def slmkit_stages() -> list[Declaration]:
     return [
@@ -61,6 +93,23 @@ def slmkit_stages() -> list[Declaration]:
             uses=("tokenizer",),
             reads=("manifest",),
             leaves=("codes",),
+            trains=False,
+        ),
+        Declaration(
+            name="train-vocoder",
+            summary="train a unit vocoder on the corpus's units, by gradients",
+            target="slmkit_stages.vocoder:train_vocoder",
+            options=TrainVocoderOptions,
+            gives=("vocoder",),
+            reads=("manifest", "codes"),
+        ),
+        Declaration(
+            name="fit-vocoder",
+            summary="fit a vocoder on the corpus's units, by statistics",
+            target="slmkit_stages.vocoder:fit_vocoder",
+            options=FitVocoderOptions,
+            gives=("vocoder",),
+            reads=("manifest", "codes"),
             trains=False,
         ),
     ]

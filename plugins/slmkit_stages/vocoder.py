@@ -1,0 +1,89 @@
+"""The stages `train-vocoder` and `fit-vocoder`: a vocoder learns the corpus's units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from slmkit.api import Codes, DataError, MisfitError, StageContext, Utterance
+from slmkit.codecs.hifigan import UnitHifiGan
+from slmkit.data.audio import read_utterance
+from slmkit.data.batches import pad_wavs
+from slmkit.data.manifest import load_manifest
+from slmkit.data.store import TokenStore
+from slmkit.training.vocoder import Spoken, VocoderTraining, fit_unit_vocoder
+from slmkit_stages.plugin import FitVocoderOptions, TrainVocoderOptions
+from slmkit_stages.prepare import MANIFEST
+
+
+def train_vocoder(options: TrainVocoderOptions, context: StageContext) -> None:
+    """Train the slot `vocoder` by gradients. Raises MisfitError for one that has none."""
+    store = TokenStore.open(context.read("codes"))
+    vocoder = context.fresh("vocoder", spec=store.spec)
+    generator = getattr(vocoder, "generator", None)
+    if not isinstance(generator, UnitHifiGan):
+        raise MisfitError(
+            f"train-vocoder trains unit HiFi-GANs; {type(vocoder).__name__} learns by "
+            f"`fit-vocoder`, or not at all"
+        )
+    utterances = chosen(context, options.roles, options.utterances)
+    with context.progress("reading audio", len(utterances)) as progress:
+        spoken = []
+        for count, utterance in enumerate(utterances, 1):
+            row = store.row(utterance.id)
+            if row.durations is None:
+                raise DataError("the token store holds no durations: tokenize with deduplicate")
+            wav = read_utterance(utterance, vocoder.sample_rate)
+            spoken.append(Spoken(row.codes[0], row.durations, wav))
+            progress(count)
+    training = VocoderTraining(
+        steps=options.steps,
+        lr=options.lr,
+        batch=options.batch,
+        frames=options.frames,
+        mel=options.mel,
+        stft=options.stft,
+        duration=options.duration,
+        adversarial=options.adversarial,
+        feature=options.feature,
+        weight_norm=options.weight_norm,
+    )
+    torch.manual_seed(context.seed)
+    fit_unit_vocoder(generator, vocoder.sample_rate, spoken, training, context)
+    context.keep("vocoder", vocoder)
+
+
+def fit_vocoder(options: FitVocoderOptions, context: StageContext) -> None:
+    """Let the slot `vocoder` learn by statistics."""
+    store = TokenStore.open(context.read("codes"))
+    vocoder = context.fresh("vocoder", spec=store.spec)
+    utterances = chosen(context, options.roles, options.utterances)
+    vocoder.fit(pairs(utterances, store, vocoder.sample_rate, context))
+    context.keep("vocoder", vocoder)
+
+
+def chosen(context: StageContext, roles: list[str], most: int) -> list[Utterance]:
+    """Training utterances of these roles, each sound once. Raises DataError."""
+    found: dict[tuple[object, ...], Utterance] = {}
+    for utterance in load_manifest(context.read("manifest") / MANIFEST):
+        wanted = not roles or utterance.role in roles
+        if utterance.audio and utterance.split == "train" and wanted:
+            place = (utterance.audio, utterance.start, utterance.duration)
+            found.setdefault(place, utterance)
+    if not found:
+        raise DataError(f"the corpus has no training audio of the roles {', '.join(roles)}")
+    return list(found.values())[:most]
+
+
+def pairs(
+    utterances: list[Utterance], store: TokenStore, sample_rate: int, context: StageContext
+) -> Iterator[tuple[Codes, torch.Tensor, torch.Tensor]]:
+    """(codes, wav, lengths) of the utterances, one by one."""
+    with context.progress("reading audio", len(utterances)) as progress:
+        for count, utterance in enumerate(utterances, 1):
+            row = store.row(utterance.id)
+            durations = None if row.durations is None else [torch.from_numpy(row.durations)]
+            codes = Codes.pad([torch.from_numpy(row.codes)], store.spec, durations)
+            yield (codes, *pad_wavs([read_utterance(utterance, sample_rate)]))
+            progress(count)
