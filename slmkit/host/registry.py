@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
+import inspect
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -26,6 +29,10 @@ from slmkit.api import (
 
 GROUP = "slmkit"
 BUILT_IN_PREFIX = "slmkit_"
+OWN_DISTRIBUTION = "slmkit"
+SWITCH = "SLMKIT_PLUGINS"
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+TARGET = re.compile(r"[\w.]+:\w+")
 
 
 @dataclass(frozen=True)
@@ -40,25 +47,30 @@ class Shelved:
 
     @property
     def name(self) -> str:
+        """The name under which recipes ask for it."""
         return self.declaration.name
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Packages that it needs and that are not installed."""
-        return tuple(m for m in self.declaration.requires if importlib.util.find_spec(m) is None)
+        return tuple(m for m in self.declaration.requires if not _installed(m))
 
     @property
     def mend(self) -> str:
         """The command that installs what is missing, or nothing."""
-        if not self.missing:
+        missing = self.missing
+        if not missing:
             return ""
         extra = self.declaration.extra
         if extra is None:
-            return f"pip install {' '.join(self.missing)}"
+            return f"pip install {' '.join(missing)}"
         return f"pip install '{self.distribution}[{extra}]'"
 
     def load(self) -> Any:
-        """Import the part's class (or a stage's function) and hold it to its contract."""
+        """Import the part's class (or a stage's function) and hold it to its contract.
+
+        Raises MissingDependencyError, or BrokenPluginError for whatever else is wrong with it.
+        """
         if self.missing:
             raise MissingDependencyError(
                 f"{self.kind} '{self.name}' needs {', '.join(self.missing)}: {self.mend}"
@@ -66,28 +78,33 @@ class Shelved:
         module_name, _, attribute = self.declaration.target.partition(":")
         try:
             target = getattr(importlib.import_module(module_name), attribute)
-        except (ImportError, AttributeError) as error:
+        except Exception as error:
+            # a stranger's module may raise anything, from a SyntaxError to a library's OSError
             raise BrokenPluginError(
                 f"{self.kind} '{self.name}' of {self.distribution} cannot be loaded from "
-                f"'{self.declaration.target}': {error}"
+                f"'{self.declaration.target}': {_one_line(error)}"
             ) from error
-        contract = CONTRACT_OF_KIND.get(self.kind)
-        if contract is not None and not (isinstance(target, type) and issubclass(target, contract)):
-            raise BrokenPluginError(
-                f"{self.kind} '{self.name}' of {self.distribution}: {self.declaration.target} "
-                f"is not a slmkit.api.{contract.__name__}"
-            )
-        left = sorted(getattr(target, "__abstractmethods__", ()))
-        if left:
-            raise BrokenPluginError(
-                f"{self.kind} '{self.name}' of {self.distribution} lacks {', '.join(left)}"
-            )
+        self._hold_to_contract(target)
         return target
+
+    def _hold_to_contract(self, target: Any) -> None:
+        where = f"{self.kind} '{self.name}' of {self.distribution}"
+        contract = CONTRACT_OF_KIND.get(self.kind)
+        if contract is None:
+            if not callable(target):
+                raise BrokenPluginError(f"{where}: {self.declaration.target} is not a function")
+            return
+        if not (isinstance(target, type) and issubclass(target, contract)):
+            raise BrokenPluginError(
+                f"{where}: {self.declaration.target} is not a slmkit.api.{contract.__name__}"
+            )
+        if left := sorted(getattr(target, "__abstractmethods__", ())):
+            raise BrokenPluginError(f"{where}: {self.declaration.target} lacks {', '.join(left)}")
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A plugin that is installed and offers nothing, and why."""
+    """A plugin that is installed and offers nothing, and why, in one line."""
 
     plugin: str
     distribution: str
@@ -97,16 +114,19 @@ class Broken:
 class Host:
     """Finds plugins, each on its own, so that a broken one takes only itself off the shelves."""
 
-    def __init__(self, points: list[EntryPoint]) -> None:
+    def __init__(self, points: Iterable[EntryPoint]) -> None:
         self.broken: list[Broken] = []
         self._shelves: dict[str, dict[str, list[Shelved]]] = {kind: {} for kind in HOOK_OF_KIND}
         for point in sorted(points, key=lambda p: (distribution_of(p), p.name)):
             try:
-                for part in parts_of(point):
-                    self._shelves[part.kind].setdefault(part.name, []).append(part)
-            except Exception as error:
-                reason = f"{type(error).__name__}: {error}"
+                parts = parts_of(point)
+            except (Exception, SystemExit) as error:
+                # importing a stranger's module may even ask the program to end
+                reason = _one_line(error)
                 self.broken.append(Broken(point.name, distribution_of(point), reason))
+                continue
+            for part in parts:
+                self._shelves[part.kind].setdefault(part.name, []).append(part)
 
     def parts(self, kind: str | None = None) -> Iterator[Shelved]:
         """Every part, or those of one kind, by kind and name."""
@@ -115,24 +135,40 @@ class Host:
             for name in sorted(self._shelves[each]):
                 yield from self._shelves[each][name]
 
+    def named(self, name: str) -> list[Shelved]:
+        """The parts of that name, of every kind. Raises UnknownNameError if there is none."""
+        found = [part for part in self.parts() if part.name == name]
+        if not found:
+            raise self._unknown("part", name, {part.name for part in self.parts()})
+        return found
+
     def find(self, kind: str, name: str, where: str = "") -> Shelved:
-        """The part of that kind and name. Raises UnknownNameError, or BrokenPluginError when two
-        packages offer it."""
+        """The part of that kind and name.
+
+        Raises UnknownNameError, or BrokenPluginError when two plugins offer it.
+        """
         shelf = self._shelves[self._check_kind(kind)]
         found = shelf.get(name, [])
-        if len(found) == 1:
-            return found[0]
-        if found:
-            owners = " and ".join(part.distribution for part in found)
+        if not found:
+            raise self._unknown(kind, name, shelf, where)
+        if len(found) > 1:
+            owners = " and ".join(f"{part.distribution} ({part.plugin})" for part in found)
             raise BrokenPluginError(
-                f"two packages offer the {kind} '{name}': {owners}; uninstall one, or name the "
-                f"plugins you want in SLMKIT_PLUGINS"
+                f"two plugins offer the {kind} '{name}': {owners}; uninstall one, or name in "
+                f"{SWITCH} the plugins or distributions that you want"
             )
-        error = UnknownNameError(kind, name, shelf, where)
+        return found[0]
+
+    def rivals(self, part: Shelved) -> list[Shelved]:
+        """Other plugins' parts of the same kind and name; while there are any, none can be used."""
+        return [other for other in self._shelves[part.kind][part.name] if other is not part]
+
+    def _unknown(self, what: str, name: str, known: Iterable[str], where: str = "") -> SlmkitError:
+        error = UnknownNameError(what, name, known, where)
         if self.broken and not error.near:
             names = ", ".join(b.plugin for b in self.broken)
-            raise SlmkitError(f"{error} (broken plugins, see 'slmkit doctor': {names})")
-        raise error
+            return SlmkitError(f"{error} (broken plugins, see 'slmkit doctor': {names})")
+        return error
 
     def _check_kind(self, kind: str) -> str:
         if kind not in self._shelves:
@@ -141,34 +177,76 @@ class Host:
 
 
 def parts_of(point: EntryPoint) -> list[Shelved]:
-    """Import one plugin and ask it for its parts."""
+    """Import one plugin and ask it for its parts. Raises whatever is wrong with it."""
     distribution = distribution_of(point)
-    module = point.load()
-    if point.value.split(".")[0].startswith(BUILT_IN_PREFIX) and distribution != "slmkit":
+    if point.value.startswith(BUILT_IN_PREFIX) and distribution != OWN_DISTRIBUTION:
         raise BrokenPluginError(
             f"import names that begin with '{BUILT_IN_PREFIX}' are reserved for slmkit's own parts"
         )
-    manager = pluggy.PluginManager("slmkit")
+    module = point.load()
+    _check_names(module)
+    manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hooks)
     manager.register(module, name=point.name)
-    unknown = [n for n in vars(module) if n.startswith("slmkit_") and _is_hookimpl(module, n)]
-    unknown = [name for name in unknown if not hasattr(hooks, name)]
-    if unknown:
-        raise UnknownNameError("hook", unknown[0], HOOK_OF_KIND.values())
     manager.check_pending()
     version = point.dist.version if point.dist is not None else "?"
-    found = []
-    for kind, hook in HOOK_OF_KIND.items():
-        for declarations in getattr(manager.hook, hook)():
-            for declaration in declarations:
-                if not isinstance(declaration, Declaration):
-                    raise BrokenPluginError(f"{hook} gave {declaration!r}, not a Declaration")
-                found.append(Shelved(kind, declaration, point.name, distribution, version))
-    return found
+    return [
+        Shelved(kind, declaration, point.name, distribution, version)
+        for kind, hook in HOOK_OF_KIND.items()
+        for declaration in _declarations(hook, getattr(manager.hook, hook)())
+    ]
 
 
-def _is_hookimpl(module: Any, name: str) -> bool:
-    return hasattr(getattr(module, name), "slmkit_impl")
+def _check_names(module: Any) -> None:
+    """Refuse hooks that would never be called: misspelt ones, and those that are not marked."""
+    for name, value in vars(module).items():
+        if not name.startswith(BUILT_IN_PREFIX) or not inspect.isfunction(value):
+            continue
+        marked = hasattr(value, "slmkit_impl")
+        if marked and name not in HOOK_OF_KIND.values():
+            raise UnknownNameError("hook", name, HOOK_OF_KIND.values())
+        if not marked and value.__module__ == module.__name__:
+            raise BrokenPluginError(f"{name} is not marked with @slmkit.api.hookimpl")
+
+
+def _declarations(hook: str, answers: list[Any]) -> list[Declaration]:
+    """The answer of a plugin's one hook, checked as far as it goes without importing a part."""
+    found: dict[str, Declaration] = {}
+    for answer in answers:
+        if not isinstance(answer, list | tuple):
+            raise BrokenPluginError(f"{hook} gave {answer!r}, not a list of declarations")
+        for declaration in answer:
+            if not isinstance(declaration, Declaration):
+                raise BrokenPluginError(f"{hook} gave {declaration!r}, not a Declaration")
+            if fault := _fault(declaration):
+                raise BrokenPluginError(f"{hook}: '{declaration.name}': {fault}")
+            if declaration.name in found:
+                raise BrokenPluginError(f"{hook}: '{declaration.name}' is declared twice")
+            found[declaration.name] = declaration
+    return list(found.values())
+
+
+def _fault(declaration: Declaration) -> str:
+    if not NAME.fullmatch(str(declaration.name)):
+        return "a name is lower case letters and digits, with dashes between words"
+    if not TARGET.fullmatch(str(declaration.target)):
+        return f"its target '{declaration.target}' is not 'module:name'"
+    options = declaration.options
+    if not (isinstance(options, type) and dataclasses.is_dataclass(options)):
+        return f"its options {options!r} are not a dataclass"
+    return ""
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        # the parent of a dotted name is missing, or a module stands there without a spec
+        return False
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def distribution_of(point: EntryPoint) -> str:
@@ -176,12 +254,22 @@ def distribution_of(point: EntryPoint) -> str:
     return point.dist.name if point.dist is not None else "?"
 
 
+def wanted(points: Iterable[EntryPoint], names: str) -> list[EntryPoint]:
+    """The plugins that a list names, by their own names or their distributions', by comma.
+
+    Raises UnknownNameError for a name that nothing answers to.
+    """
+    points = list(points)
+    asked = {name.strip() for name in names.split(",") if name.strip()}
+    known = {name for point in points for name in (point.name, distribution_of(point))}
+    for name in sorted(asked - known):
+        raise UnknownNameError("plugin", name, known, SWITCH)
+    return [point for point in points if {point.name, distribution_of(point)} & asked]
+
+
 @cache
 def host() -> Host:
     """The plugins of this process; `SLMKIT_PLUGINS` (names by comma, or empty) narrows them."""
-    points = list(entry_points(group=GROUP))
-    wanted = os.environ.get("SLMKIT_PLUGINS")
-    if wanted is not None:
-        names = {name.strip() for name in wanted.split(",")}
-        points = [point for point in points if point.name in names]
-    return Host(points)
+    points = entry_points(group=GROUP)
+    names = os.environ.get(SWITCH)
+    return Host(points if names is None else wanted(points, names))
