@@ -29,6 +29,15 @@ class MelKmOptions:
         return replace(base, frame_rate=SAMPLE_RATE / self.hop_length)
 
 
+@dataclass
+class GriffinLimOptions:
+    """Spectra and rounds."""
+
+    window: int = option(1024, "samples of the analysis window")
+    mels: int = option(80, "mel bands")
+    rounds: int = option(32, "of the search for a phase")
+
+
 @hookimpl
 def slmkit_tokenizers() -> list[Declaration]:
     return [
@@ -39,5 +48,19 @@ def slmkit_tokenizers() -> list[Declaration]:
             options=MelKmOptions,
             can=Can(codebooks=1, sample_rate=SAMPLE_RATE, causal=False),
             source="HuBERT's first iteration (Hsu et al. 2021): k-means of MFCC and deltas",
+        )
+    ]
+
+
+@hookimpl
+def slmkit_vocoders() -> list[Declaration]:
+    return [
+        Declaration(
+            name="griffin-lim",
+            summary="each unit's mean mel spectrum through Griffin-Lim; no training, a baseline",
+            target="slmkit_mel.griffin_lim:GriffinLim",
+            options=GriffinLimOptions,
+            can=Can(codebooks=1, deduplicated=True),
+            source="Griffin and Lim 1984; Perraudin et al. 2013",
         )
     ]
