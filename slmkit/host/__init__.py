@@ -7,6 +7,7 @@ from slmkit.host.options import (
     check_options,
     default_options,
     make_options,
+    option_type,
 )
 from slmkit.host.registry import Broken, Host, Shelved, host
 
@@ -25,5 +26,6 @@ __all__ = [
     "is_part",
     "load_part",
     "make_options",
+    "option_type",
     "save_part",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 import typing
 from collections.abc import Mapping
 from functools import cache
@@ -41,23 +42,29 @@ def check_options(
     defaults = default_options(shelved)
     options = shelved.declaration.options
     faults = [OptionFault(name, _unknown(shelved, name)) for name in values if name not in defaults]
-    merged = OmegaConf.structured(options)
+    filled = OmegaConf.structured(options)
+    OmegaConf.set_readonly(filled, False)
     for name, default in defaults.items():
         value = values.get(name, default)
         if value == MISSING:
             faults.append(OptionFault(name, f"{shelved.kind} '{shelved.name}' needs this option"))
         elif name in values:
             try:
-                merged = OmegaConf.merge(merged, {name: value})
-            except OmegaConfBaseException:
-                faults.append(OptionFault(name, f"{_short(value)} is not {_type(options, name)}"))
+                filled[name] = value
+            except (OmegaConfBaseException, TypeError, ValueError):
+                faults.append(_mistyped(options, name, value))
     if faults:
         return None, faults
     try:
-        return OmegaConf.to_object(merged), []
+        made = OmegaConf.to_object(filled)
     except (ValueError, TypeError) as error:
         # an options class may refuse a value in its __post_init__
         return None, [OptionFault("", str(error))]
+    # OmegaConf lets a mapping through among the numbers of a list
+    hints = typing.get_type_hints(options)
+    wrong = [name for name in values if not _fits(getattr(made, name), hints[name])]
+    faults = [_mistyped(options, name, values[name]) for name in wrong]
+    return (None, faults) if faults else (made, [])
 
 
 def make_options(shelved: Shelved, values: Mapping[str, Any]) -> Any:
@@ -93,12 +100,27 @@ def _unknown(shelved: Shelved, name: str) -> str:
     return f"{shelved.kind} '{shelved.name}' has no such option; {known}"
 
 
-def _type(options: type[Any], name: str) -> str:
+def option_type(options: type[Any], name: str) -> str:
     """The type of an option as it stands in the source: `int`, `list[str]`, `str | None`."""
     hint = typing.get_type_hints(options)[name]
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
 
 
-def _short(value: Any) -> str:
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a type as options have them: plain, optional, or a container."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, each) for each in inner)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(v, inner[1]) for v in value.values())
+    if origin in (list, tuple):
+        return isinstance(value, origin) and all(_fits(each, inner[0]) for each in value)
+    return isinstance(value, hint)
+
+
+def _mistyped(options: type[Any], name: str, value: Any) -> OptionFault:
     text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    shown = text if len(text) <= 40 else text[:37] + "..."
+    return OptionFault(name, f"{shown} is not {option_type(options, name)}")

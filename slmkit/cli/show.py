@@ -1,0 +1,101 @@
+"""`slmkit show`: one part, all that its author says about it, and its options."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from slmkit.host import Host, Shelved
+
+UNITS = {"sample_rate": " Hz", "frame_rate": " Hz"}
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a part, as 'slmkit list' gives it.")],
+    kind: Annotated[
+        str | None, typer.Option(help="Its kind, where parts of several kinds share the name.")
+    ] = None,
+) -> None:
+    """Show a part and its options.
+
+    What it is and can do, where it comes from, and each option with type, default and meaning.
+    """
+    from slmkit.host import host
+
+    found = host()
+    if kind is None:
+        parts = found.named(name)
+    else:
+        offered = [part for part in found.parts(kind) if part.name == name]
+        parts = offered or [found.find(kind, name)]
+    for number, part in enumerate(parts):
+        typer.echo(("\n" if number else "") + describe(found, part))
+
+
+def describe(found: Host, part: Shelved) -> str:
+    """The page of a part."""
+    from slmkit.cli.list import status_of
+
+    declaration = part.declaration
+    facts = {
+        "status": status_of(found, part),
+        "from": f"{part.distribution} {part.version} (plugin '{part.plugin}')",
+        "target": declaration.target,
+        "revision": str(declaration.revision),
+        "source": declaration.source,
+        "licence": declaration.licence,
+        "can": _abilities(declaration.can),
+        "uses": ", ".join(declaration.uses),
+        "gives": ", ".join(declaration.gives),
+        "reads": ", ".join(declaration.reads),
+        "leaves": ", ".join(declaration.leaves),
+    }
+    lines = [f"{part.name} ({part.kind}): {declaration.summary}", ""]
+    lines += [f"  {name:<9} {value}" for name, value in facts.items() if value]
+    options = _options(part)
+    lines += ["", "  options", *options] if options else ["", "  no options"]
+    return "\n".join(lines)
+
+
+def _abilities(can: Any) -> str:
+    """The abilities that are set, in words: "codebooks 1, sample rate 16000 Hz, streaming"."""
+    words = []
+    for field in dataclasses.fields(can):
+        value, name = getattr(can, field.name), field.name.replace("_", " ")
+        if value == field.default:
+            continue
+        if isinstance(value, bool):
+            words.append(
+                name if value else f"not {name}" if field.default is None else f"no {name}"
+            )
+        elif isinstance(value, tuple):
+            words.append(f"{name} on {' and '.join(value)}")
+        else:
+            words.append(f"{name} {value:g}{UNITS.get(field.name, '')}")
+    return ", ".join(words)
+
+
+def _options(part: Shelved) -> list[str]:
+    """A table of name, type, default and help, a line each."""
+    from slmkit.api.declare import help_of
+    from slmkit.host import MISSING, default_options, option_type
+
+    options = part.declaration.options
+    helps = help_of(options)
+    rows = [
+        (
+            name,
+            option_type(options, name),
+            "required" if default == MISSING else repr(default),
+            helps[name],
+        )
+        for name, default in default_options(part).items()
+    ]
+    widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
+    return [
+        "    " + "  ".join(f"{cell:<{w}}" for cell, w in zip(row, [*widths, 0], strict=True))
+        for row in rows
+    ]
