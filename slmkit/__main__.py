@@ -1,0 +1,5 @@
+"""`python -m slmkit`: the command `slmkit`."""
+
+from slmkit.cli.main import main
+
+main()
