@@ -35,8 +35,8 @@ class OptionsError(SlmkitError):
     """Options that do not fit their declaration: all faults at once, a line each."""
 
     def __init__(self, faults: Sequence[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = tuple(faults)
+        self.faults = tuple(fault.replace("\n", "\\n") for fault in faults)
+        super().__init__("\n".join(self.faults))
 
 
 class MisfitError(SlmkitError):

@@ -34,9 +34,7 @@ def run(
         str | None, typer.Option(metavar="STAGE", help="Run this stage and no other.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run all of it anew.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would run.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
     output: Annotated[
         Path | None, typer.Option(help="The run's folder; by default runs/NAME[-PROFILE].")
     ] = None,

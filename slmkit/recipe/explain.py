@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,9 @@ import yaml
 
 from slmkit.recipe.document import Key
 from slmkit.recipe.model import Recipe
+
+PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+"""Texts that may need no quotes."""
 
 WIDEST = 60
 """Comments begin in one column, but for lines longer than this."""
@@ -27,18 +31,21 @@ def _lines(recipe: Recipe, values: dict[str, Any], above: Key) -> Iterator[tuple
     for name, value in values.items():
         key = (*above, name)
         if isinstance(value, dict) and value:
-            yield f"{indent}{name}:", ""
+            yield f"{indent}{_written(name)}:", ""
             yield from _lines(recipe, value, key)
         else:
             origin = recipe.origins.get(key)
-            yield f"{indent}{name}: {_written(value)}", str(origin) if origin else "default"
+            yield (
+                f"{indent}{_written(name)}: {_written(value)}",
+                str(origin) if origin else "default",
+            )
 
 
 def _written(value: Any) -> str:
     """A value in YAML that our reader and any YAML 1.1 reader take for the same."""
     if isinstance(value, str):
-        plain = value.isascii() and value.replace("-", "").replace("_", "").isalpha()
-        return value if plain and yaml.safe_load(value) == value else json.dumps(value)
+        plain = PLAIN.fullmatch(value) and yaml.safe_load(value) == value
+        return value if plain else f'"{"".join(map(_character, value))}"'
     if isinstance(value, float):
         text = repr(value)
         if "e" in text and "." not in text:
@@ -49,3 +56,10 @@ def _written(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_written(k)}: {_written(v)}" for k, v in value.items()) + "}"
     return "null" if value is None else json.dumps(value)
+
+
+def _character(character: str) -> str:
+    """A character inside double quotes."""
+    if character in '"\\':
+        return "\\" + character
+    return character if character.isprintable() else f"\\U{ord(character):08x}"

@@ -11,7 +11,7 @@ from slmkit.host import Shelved, check_options, default_options, host
 from slmkit.recipe import graph
 from slmkit.recipe.document import Key, read_document
 from slmkit.recipe.interpolate import interpolate
-from slmkit.recipe.layers import Tree, profile_layer, recipe_layer
+from slmkit.recipe.layers import Origin, Tree, profile_layer, recipe_layer
 from slmkit.recipe.model import Recipe, Slot, Stage
 from slmkit.recipe.overrides import Overrides, lay_overrides, read_overrides
 from slmkit.training.arguments import trainer_arguments
@@ -24,7 +24,7 @@ STAGE_WORDS = ("stage", "needs", "slots")
 def resolve(path: Path, profile: str | None = None, *overrides: Overrides) -> Recipe:
     """Read and check a recipe. Raises OptionsError with every fault, a line each."""
     document = read_document(path)
-    tree = Tree()
+    tree = Tree(origins={(): Origin(str(path), "recipe")})
     tree.lay(*recipe_layer(document))
     profiles = document.values.get("profiles") or {}
     if not isinstance(profiles, dict) or any(not isinstance(p, dict) for p in profiles.values()):
