@@ -245,6 +245,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", place], check=True)
 
 
+@pytest.mark.mount
 def test_a_full_disk_leaves_the_store_readable(small_disk: Path) -> None:
     store = TokenStore.create(small_disk / "store", SPEC, "f")
     with pytest.raises(StageError, match=r"full \(.* MB free, at least .* MB needed\): free"):
