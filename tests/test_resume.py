@@ -68,7 +68,7 @@ class TestKill:
             ["train.die_at=7"],
             ["train.die_at=9", "trainer.accumulate_grad_batches=3"],
             ["train.die_at=7", "train.module=rivals"],
-            ["train.die_after=true"],
+            ["train.die_after=true", "train.twice=true"],
             ["train.die_at=9", "train.workers=2", "train.pause=0.2"],
             ["train.die_at=7", "trainer.val_check_interval=2"],
             ["train.die_at=7", "train.every=1000"],
@@ -133,6 +133,33 @@ class TestKill:
         assert record(folder, "broken")["status"] == "interrupted"
         done = start(folder, "broken", *slow)
         assert done.returncode == 0, done.stderr
+
+
+class TestDevices:
+    @pytest.mark.slow
+    def test_two_devices_are_a_line(self, folder):
+        """Two processes on the CPU; the leader goes on alone, and trains again."""
+        program = folder / "program.py"
+        program.write_text("import typer; from slmkit.cli.run import run; typer.run(run)")
+        two = ["trainer.devices=2", "trainer.accelerator=cpu", "trainer.strategy=ddp"]
+        (folder / "t.yaml").write_text(RECIPE + "  more: {stage: train, steps: 3, twice: true}\n")
+        done = subprocess.run(
+            [sys.executable, str(program), "t.yaml", *two],
+            cwd=folder,
+            env=outside(folder),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("GLOBAL_RANK: 1") == 3
+        assert len(list(folder.glob("runs/t/stages/*/weights.pt"))) == 2
+        told = json.loads((folder / "runs/t/run.json").read_text())
+        assert [stage["attempts"] for stage in told["stages"]] == [1, 1]
+        place = torch.load(next(folder.glob("runs/t/stages/train-*/last.ckpt")), weights_only=True)[
+            "callbacks"
+        ]["Place"]
+        assert place == {"batches": 12}
 
 
 class TestTrainer:

@@ -76,6 +76,7 @@ class TrainOptions:
     die_at: int = option(-1, "kill -9 when this batch is asked for, once")
     die_after: bool = option(False, "kill -9 after the training, once")
     pause: float = option(0.0, "seconds to load a batch")
+    twice: bool = option(False, "two trainings, one after the other")
 
 
 @hookimpl

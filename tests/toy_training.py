@@ -85,7 +85,8 @@ def train(options, context):
     if options.workers:
         data = DataLoader(data, batch_size=None, num_workers=options.workers)
     checks = DataLoader([torch.ones(2, 6)] * 3, batch_size=None)
-    make_trainer(context, max_steps=steps).fit(learner, data, checks)
+    for name in ("first", "second") if options.twice else ("",):
+        make_trainer(context, name=name, max_steps=steps).fit(learner, data, checks)
     if options.die_after and not (context.folder / "died").exists():
         (context.folder / "died").touch()
         os.kill(os.getpid(), signal.SIGKILL)

@@ -24,7 +24,8 @@ from slmkit.recipe.resolve import resolve
 from slmkit.recipe.runfile import recorded, records, write_run
 from slmkit.recipe.seeding import seed_all
 from slmkit.recipe.shipped import find_recipe
-from slmkit.recipe.watch import Watch, default_watch, duration
+from slmkit.recipe.watch import SilentWatch, Watch, default_watch, duration
+from slmkit.training.devices import STAGE, announced, helped_stage, helps
 
 SOUNDS = (".wav", ".flac")
 
@@ -87,6 +88,9 @@ def run(
     prints = fingerprints(resolved, _content_hash)
     plan = make_plan(resolved, folder, prints, from_stage=from_stage, only=only, force=force)
     working = [step for step in plan if step.works]
+    if helps():
+        _help(resolved, plan)
+        return _result(resolved, folder, plan)
     if dry_run:
         _tell(plan, folder, watch)
         return _result(resolved, folder, plan)
@@ -141,7 +145,8 @@ class _Runner:
         try:
             function = step.stage.shelved.load()
             seed_all(self.recipe.seed)
-            function(step.stage.options, context)
+            with announced(STAGE, step.stage.name):
+                function(step.stage.options, context)
             if missing := context.missing():
                 raise StageError(f"stage '{step.stage.name}' ended without {', '.join(missing)}")
             status = "done"
@@ -182,6 +187,16 @@ class _Runner:
 
     def _write(self, status: str) -> None:
         write_run(self.recipe, self.folder, self.plan, status, self.started)
+
+
+def _help(recipe: Recipe, plan: list[Step]) -> None:
+    """Enter the stage whose training called for this process, which ends with the training."""
+    step = next(step for step in plan if step.stage.name == helped_stage())
+    folders = {each.stage.name: each.folder for each in plan}
+    context = Context(recipe, step.stage, step.folder, folders, SilentWatch())
+    function = step.stage.shelved.load()
+    seed_all(recipe.seed)
+    function(step.stage.options, context)
 
 
 def _result(recipe: Recipe, folder: Path, plan: list[Step]) -> RunResult:

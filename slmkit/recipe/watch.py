@@ -61,6 +61,17 @@ class _Lines:
         self.watch.say(f"  {self.title}: {count} {text}".rstrip())
 
 
+class SilentWatch:
+    """Nothing, for a process that helps another one."""
+
+    def say(self, line: str) -> None:
+        """Show nothing."""
+
+    @contextmanager
+    def progress(self, text: str, total: int | None) -> Iterator[Progress]:
+        yield lambda done, total=None, text="": None
+
+
 class BarWatch:
     """Bars that move, by rich."""
 

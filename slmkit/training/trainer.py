@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from slmkit.api import Progress, StageContext, UnknownNameError
 from slmkit.training.arguments import trainer_arguments
+from slmkit.training.devices import TRAINING, announced, disband, helps
 
 CHECKPOINT = "last.ckpt"
 LOGS = "tensorboard"
@@ -98,7 +99,20 @@ class ResumableTrainer(Trainer):
         A DataLoader over such a dataset lends its workers and pinning; its order is not used.
         `checks` are held-out batches for `validation_step`. Raises KeyboardInterrupt on Ctrl-C.
         """
-        steps = Steps(batches, self)
+        name = str(self.checkpoint.parent.relative_to(self.context.folder))
+        if helps() and os.environ.get(TRAINING) != name:
+            # a helper that was called for a later training of the stage: this one is over
+            model.load_state_dict(torch.load(self.checkpoint, weights_only=True)["state_dict"])
+            return
+        with announced(TRAINING, name):
+            self._fit(model, Steps(batches, self), checks)
+        if self.world_size > 1:
+            helper = self.global_rank > 0
+            disband()
+            if helper:
+                raise SystemExit(0)
+
+    def _fit(self, model: LightningModule, steps: Steps, checks: DataLoader[Any] | None) -> None:
         handler = signal.getsignal(signal.SIGINT)
         steps_due = self.max_steps if self.max_steps > 0 else None
         with (
