@@ -1,0 +1,1 @@
+"""Whistled notes as a language: what a package outside slmkit looks like."""
