@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import signal
@@ -25,9 +26,10 @@ from slmkit.api import (
     StageError,
     UnknownNameError,
 )
+from slmkit.recipe import source
 from slmkit.recipe.engine import run
 from slmkit.recipe.saved import load
-from slmkit.recipe.watch import PlainWatch
+from slmkit.recipe.watch import BarWatch, PlainWatch, default_watch, duration
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -229,6 +231,17 @@ class TestWhatARunLeaves:
         with pytest.raises(UnknownNameError, match="finished stage"):
             saved.path("nothing")
 
+    def test_slots_under_other_names_get_folders_of_their_own(self, recipe):
+        text = RECIPE.replace("stages:", "  baseline: {kind: vocoder, part: toy}\nstages:", 1)
+        text = text.replace(
+            "  measure:", "  other: {stage: voice, slots: {vocoder: baseline}}\n  measure:"
+        )
+        recipe.write_text(text)
+        result = run(recipe)
+        assert (result.paths["other"] / "baseline" / "part.json").exists()
+        assert not (result.paths["other"] / "vocoder").exists()
+        assert load(result.folder).part("baseline").learnt == 5
+
     def test_loading_what_is_no_run(self, toys):  # noqa: F811
         with pytest.raises(DataError, match="is this the folder of a run"):
             slmkit.load(toys)
@@ -327,6 +340,112 @@ class TestFailures:
         Path("file").write_text("x")
         with pytest.raises(StageError, match="cannot be written to"):
             run(recipe, output="file/below")
+
+
+class TestSource:
+    """Code under development counts, what is said about it does not."""
+
+    @pytest.fixture
+    def hashed(self, toys, monkeypatch):  # noqa: F811
+        package = toys / "lab"
+        package.mkdir()
+        (package / "__init__.py").write_text("")
+        (package / "parts.py").write_text("def f():\n    from . import inner\n    return 1\n")
+        (package / "inner.py").write_text("from lab.deep import x\n")
+        (package / "deep.py").write_text("x = 1\n")
+        (package / "aside.py").write_text("y = 1\n")
+        (package / "table.txt").write_text("1")
+        monkeypatch.syspath_prepend(str(toys))
+
+        def change(name: str = "parts.py", text: str | None = None) -> str | None:
+            if text is not None:
+                (package / name).write_text(text)
+            for remembered in (source._outline, source._file):
+                remembered.cache_clear()
+            return source.source_hash("lab.parts:f")
+
+        return change
+
+    def test_code_that_is_reached_counts(self, hashed):
+        before = hashed()
+        assert before is not None
+        assert hashed("deep.py", "x = 2\n") != before
+        assert hashed("deep.py", "x = 1\n") == before
+        assert hashed("table.txt", "2") != before
+
+    def test_words_and_what_is_not_reached_do_not(self, hashed):
+        before = hashed()
+        assert hashed("aside.py", "y = 2\n") == before
+        assert hashed("deep.py", "# a note\nx =  1\n") == before
+        assert hashed("inner.py", '"""Words."""\n\nfrom lab.deep import x\n') == before
+        checked = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import lab.aside\n"
+        first = hashed("inner.py", checked + "from lab.deep import x\n")
+        assert hashed("aside.py", "y = 3\n") == first
+
+    def test_code_that_cannot_be_read_counts_as_it_is(self, hashed):
+        assert hashed("inner.py", "def (:\n") != hashed("inner.py", "def (::\n")
+
+    def test_installed_packages_are_known_by_their_version(self):
+        assert source.source_hash("yaml:load") is None
+        assert source.source_hash("json:loads") is None
+        assert source.source_hash("no_such_package.at_all:x") is None
+
+    @pytest.mark.parametrize(
+        ("imported", "module", "file", "name"),
+        [
+            ("x.y", "a.b", "b.py", "x.y"),
+            (".x", "a.b", "b.py", "a.x"),
+            ("..x", "a.b.c", "c.py", "a.x"),
+            (".", "a.b", "b.py", "a"),
+            (".x", "a.b", "__init__.py", "a.b.x"),
+        ],
+    )
+    def test_relative_imports(self, imported, module, file, name):
+        assert source.absolute(imported, module, Path(file)) == name
+
+
+class TestWatch:
+    def test_lines_now_and_then(self, monkeypatch):
+        told = io.StringIO()
+        monkeypatch.setattr("slmkit.recipe.watch.PAUSE", 0.0)
+        with PlainWatch(told).progress("reading", None) as show:
+            show(3)
+            show(4, 10, "of a book")
+        assert told.getvalue() == "  reading: 3\n  reading: 4/10 of a book\n"
+        monkeypatch.setattr("slmkit.recipe.watch.PAUSE", 100.0)
+        with PlainWatch(told).progress("writing", 5) as show:
+            show(3)
+        assert "writing" not in told.getvalue()
+
+    def test_bars_on_a_terminal(self, monkeypatch):
+        terminal = io.StringIO()
+        terminal.isatty = lambda: True
+        monkeypatch.setattr("sys.stderr", terminal)
+        watch = default_watch()
+        assert isinstance(watch, BarWatch)
+        watch.say("plain [bold] text")
+        with watch.progress("outer", 3) as outer:
+            outer(1, text="first")
+            with watch.progress("inner", None) as inner:
+                inner(2, 4)
+        with pytest.raises(ValueError), watch.progress("broken", 1):
+            raise ValueError
+        assert watch.open == 0
+        assert not watch.bars.tasks
+        assert "plain [bold] text" in terminal.getvalue()
+
+    @pytest.mark.parametrize(
+        ("seconds", "text"),
+        [
+            (0.04, "0.0 s"),
+            (9.96, "10.0 s"),
+            (59.4, "59 s"),
+            (59.6, "1 min 00 s"),
+            (7620, "2 h 07 min"),
+        ],
+    )
+    def test_durations(self, seconds, text):
+        assert duration(seconds) == text
 
 
 class TestCommand:

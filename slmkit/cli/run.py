@@ -16,7 +16,7 @@ Changes = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
-        help="Changed values: tokenizer.clusters=100, train-lm.steps=10, trainer.devices=2.",
+        help="Changed values: tokenizer.clusters=100, trainer.devices=2, seed=1.",
     ),
 ]
 Profile = Annotated[str | None, typer.Option(help="A profile of the recipe.")]

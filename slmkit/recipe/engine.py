@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,7 @@ from typing import Any
 
 from slmkit.api import Result, SlmkitError, StageError
 from slmkit.recipe.context import Context
-from slmkit.recipe.failure import explained, is_interrupt
+from slmkit.recipe.failure import LOG, explained, is_interrupt
 from slmkit.recipe.fingerprint import fingerprints
 from slmkit.recipe.fit import check_available, check_fit
 from slmkit.recipe.folder import Record, empty, locked, now
@@ -85,7 +85,7 @@ def run(
     resolved = resolve(find_recipe(recipe), profile, overrides, more)
     check_fit(resolved)
     folder = run_folder(resolved) if output is None else Path(output)
-    prints = fingerprints(resolved, _content_hash)
+    prints = fingerprints(resolved, _content_hash(folder))
     plan = make_plan(resolved, folder, prints, from_stage=from_stage, only=only, force=force)
     working = [step for step in plan if step.works]
     if helps():
@@ -150,6 +150,7 @@ class _Runner:
             if missing := context.missing():
                 raise StageError(f"stage '{step.stage.name}' ended without {', '.join(missing)}")
             status = "done"
+            (step.folder / LOG).unlink(missing_ok=True)
         except BaseException as error:
             if is_interrupt(error):
                 status = "interrupted"
@@ -224,7 +225,12 @@ def _tell(plan: list[Step], folder: Path, watch: Watch) -> None:
         watch.say(f"  {step.stage.name} {words[step.action]} ({step.folder.name})")
 
 
-def _content_hash(path: Path) -> str:
-    from slmkit.data.content import content_hash
+def _content_hash(run: Path) -> Callable[[Path], str]:
+    """Hashes what options name; the folder of the run remembers what was hashed."""
 
-    return content_hash(path)
+    def hash_it(path: Path) -> str:
+        from slmkit.data.content import content_hash
+
+        return content_hash(path, run if run.is_dir() else None)
+
+    return hash_it

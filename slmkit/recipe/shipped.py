@@ -50,4 +50,5 @@ def find_recipe(recipe: str | Path) -> Path:
     shipped = shipped_recipes()
     if str(recipe) not in shipped:
         raise UnknownNameError("recipe", str(recipe), shipped)
-    return shipped[str(recipe)]
+    found, here = shipped[str(recipe)].resolve(), Path.cwd()
+    return found.relative_to(here) if found.is_relative_to(here) else found
