@@ -19,6 +19,7 @@ from slmkit.lm.pieces import join
 from slmkit.lm.saving import load_lm, save_lm
 from slmkit.lm.speechlm import SpeechLM
 from slmkit.lm.vocabulary import END_OF_SPEECH, START_OF_SPEECH, Section, Vocabulary
+from slmkit.training.lm import LmTraining, Steps
 
 LETTERS = "abcdefgh "
 
@@ -53,7 +54,9 @@ def dialogues(draw: st.DrawFn, codebooks: int) -> list[Text | Speech]:
                 draw(st.lists(st.integers(0, 6 + k), min_size=frames, max_size=frames))
                 for k in range(codebooks)
             ]
-            segments.append(Speech(np.array(rows, dtype=np.int64).reshape(codebooks, frames), learn))
+            segments.append(
+                Speech(np.array(rows, dtype=np.int64).reshape(codebooks, frames), learn)
+            )
     return segments
 
 
@@ -200,7 +203,9 @@ def test_stop_tokens_end_a_row_and_least_holds_them_back() -> None:
 
 def test_narrowing_keeps_the_best_and_drops_the_rest() -> None:
     scores = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]]))
-    assert torch.isfinite(narrow(scores, Sampling(top_k=2))).tolist() == [[True, True, False, False]]
+    assert torch.isfinite(narrow(scores, Sampling(top_k=2))).tolist() == [
+        [True, True, False, False]
+    ]
     assert torch.isfinite(narrow(scores, Sampling(top_p=0.8))).tolist() == [
         [True, True, False, False]
     ]
@@ -225,3 +230,20 @@ def test_stray_tokens_among_the_codes_break_only_their_frame() -> None:
         pieces += found
     (speech,) = join(pieces)
     assert speech.codes.tolist() == [[1, 4], [2, 5]]
+
+
+def test_noise_changes_heard_codes_alone_and_is_a_function_of_the_step() -> None:
+    lm = model()
+    heard, spoken = np.arange(7)[None].repeat(30, 0).reshape(1, -1), np.zeros((1, 200), np.int64)
+    grid = lm.layout.lay([Text("ab"), Speech(heard), Speech(spoken, True)], lm.vocabulary)
+    training = LmTraining(steps=9, lr=1e-3, warmup=1, batch_tokens=1000, noise=0.3)
+    steps_of = Steps([grid], training, lm.vocabulary, seed=0)
+    clean = torch.from_numpy(grid.tokens)
+    noisy = steps_of[3].tokens[0, :, : grid.steps]
+    changed = noisy != clean
+    assert not changed[torch.from_numpy(grid.learn)].any(), "what is learnt stays as it is"
+    assert 0.15 < changed.sum() / heard.size < 0.4
+    codes = lm.vocabulary.code_range()
+    assert all(int(token) in codes for token in noisy[changed])
+    assert (steps_of[3].tokens == steps_of[3].tokens).all()
+    assert (steps_of[4].tokens != steps_of[3].tokens).any()

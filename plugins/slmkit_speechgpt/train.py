@@ -47,6 +47,7 @@ def train(options: TrainOptions, context: StageContext) -> None:
         batch_tokens=options.batch_tokens,
         weight_decay=options.weight_decay,
         clip=options.clip,
+        noise=options.noise,
     )
     fit_lm(lm, train_grids, dev_grids, training, context)
     folder = context.folder / "lm"

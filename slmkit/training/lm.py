@@ -15,6 +15,7 @@ from slmkit.api import DataError, StageContext
 from slmkit.data.batches import Budget, step_batch
 from slmkit.lm.grid import Grid, GridBatch
 from slmkit.lm.speechlm import SpeechLM
+from slmkit.lm.vocabulary import Vocabulary
 from slmkit.training.precision import fast_precision
 from slmkit.training.trainer import make_trainer
 
@@ -30,6 +31,8 @@ class LmTraining:
         batch_tokens: steps of the grid in a batch, padding included.
         weight_decay: of matrices; vectors and embeddings are not decayed.
         clip: greatest norm of the gradient.
+        noise: share of the codes in prompts that are exchanged for random ones, anew at each step,
+            so that no single code decides what was heard.
     """
 
     steps: int
@@ -38,13 +41,17 @@ class LmTraining:
     batch_tokens: int
     weight_decay: float = 0.01
     clip: float = 1.0
+    noise: float = 0.0
 
 
 class Steps(Dataset[GridBatch]):
     """Item n is the batch of step n: a pure function of the examples, the seed and n."""
 
-    def __init__(self, grids: Sequence[Grid], training: LmTraining, seed: int) -> None:
+    def __init__(
+        self, grids: Sequence[Grid], training: LmTraining, vocabulary: Vocabulary, seed: int
+    ) -> None:
         self.grids, self.training, self.seed = grids, training, seed
+        self.vocabulary = vocabulary
         self.lengths = [grid.steps for grid in grids]
         self.budget = Budget(max_frames=training.batch_tokens)
 
@@ -53,7 +60,25 @@ class Steps(Dataset[GridBatch]):
 
     def __getitem__(self, step: int) -> GridBatch:
         rows = step_batch(self.lengths, step, self.seed, self.budget)
-        return GridBatch.of([self.grids[row] for row in rows], multiple=8)
+        batch = GridBatch.of([self.grids[row] for row in rows], multiple=8)
+        if not self.training.noise:
+            return batch
+        draw = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        return blurred(batch, self.vocabulary, self.training.noise, draw)
+
+
+def blurred(
+    batch: GridBatch, vocabulary: Vocabulary, share: float, draw: torch.Generator
+) -> GridBatch:
+    """A batch with a share of the codes that are not learnt exchanged for random ones."""
+    tokens = batch.tokens.clone()
+    for codebook in range(vocabulary.codebooks):
+        ids = vocabulary.code_range(codebook)
+        heard = (tokens >= ids.start) & (tokens < ids.stop) & ~batch.learn
+        hit = heard & (torch.rand(tokens.shape, generator=draw) < share)
+        others = torch.randint(ids.start, ids.stop, tokens.shape, generator=draw)
+        tokens = torch.where(hit, others, tokens)
+    return GridBatch(tokens, batch.learn, batch.lengths)
 
 
 class LmLearner(LightningModule):
@@ -112,7 +137,8 @@ def fit_lm(
     if not train:
         raise DataError("there is nothing to train on: no example was built from the corpus")
     learner = LmLearner(lm, training)
-    batches = DataLoader(Steps(train, training, context.seed), batch_size=None, shuffle=False)
+    steps = Steps(train, training, lm.vocabulary, context.seed)
+    batches = DataLoader(steps, batch_size=None, shuffle=False)
     checks = [GridBatch.of(dev[i : i + 16], multiple=8) for i in range(0, len(dev), 16)]
     trainer = make_trainer(
         context,
