@@ -9,7 +9,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from slmkit.api import StageError
+from slmkit.api import DiskFullError, StageError
 
 TEMPORARY = ".tmp"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -44,11 +44,11 @@ def write_atomically(path: Path, data: bytes | memoryview, durable: bool = True)
         raise
 
 
-def full_disk(path: Path, needed: int) -> StageError:
+def full_disk(path: Path, needed: int) -> DiskFullError:
     """The error for a disk that has no room for `needed` bytes more at `path`."""
     place = next(p for p in path.absolute().parents if p.exists())
     free = shutil.disk_usage(place).free
-    return StageError(
+    return DiskFullError(
         f"{path}: the disk that holds {place} is full ({megabytes(free)} free, at least "
         f"{megabytes(needed)} needed): free some room there, for example old folders of runs/, "
         f"and run the same command again; what is already written stays valid"
