@@ -11,8 +11,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from reference.torchaudio_stub import load_reference
 
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -100,6 +102,24 @@ def chromium() -> str:
     if found is None:
         pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
     return found
+
+
+def _reference(package: str) -> ModuleType:
+    if not _have(package):
+        pytest.skip(f"{package} is not installed: see tests/reference/requirements.txt")
+    return load_reference(package)
+
+
+@pytest.fixture(scope="session")
+def encodec() -> ModuleType:
+    """The package `encodec`, the reference of our own."""
+    return _reference("encodec")
+
+
+@pytest.fixture(scope="session")
+def speechtokenizer() -> ModuleType:
+    """The package `speechtokenizer`, the reference of our own."""
+    return _reference("speechtokenizer")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
