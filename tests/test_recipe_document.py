@@ -230,6 +230,24 @@ class TestLayers:
         assert recipe.slots["corpus"].options.sentences == 3
         assert recipe.stages["prepare"].options.text == "y"
 
+    def test_a_name_that_is_slot_and_stage(self):
+        text = PLAIN + "  tokenizer: {stage: write}\n"
+        recipe = resolve(written(text), None, ["tokenizer.clusters=7", "tokenizer.text=y"])
+        assert recipe.slots["tokenizer"].options.clusters == 7
+        assert recipe.stages["tokenizer"].options.text == "y"
+        recipe = resolve(written(text), None, ["tokenizer.needs=[prepare]", "tokenizer.part=wide"])
+        assert recipe.stages["tokenizer"].needs == ("prepare",)
+        assert recipe.slots["tokenizer"].shelved.name == "wide"
+        assert faults(text, "tokenizer.cluster=7") == [
+            "on the command line: key 'parts.tokenizer.cluster': tokenizer 'toy' has no such "
+            "option; did you mean 'clusters'?"
+        ]
+        text = PLAIN.replace("stages:", "  prepare: {kind: text, part: toy}\nstages:")
+        assert faults(text, "prepare.text=y") == [
+            "on the command line: key 'prepare.text': a slot and a stage have it; "
+            "write parts.prepare.text or stages.prepare.text"
+        ]
+
     def test_overrides_from_python(self):
         recipe = resolve(
             written(PLAIN),

@@ -2,7 +2,7 @@
 
 import json
 
-from slmkit.api import Corpus, Tokenizer, Vocoder
+from slmkit.api import Corpus, TextTokenizer, Tokenizer, Vocoder
 
 
 class ToyCorpus(Corpus):
@@ -25,6 +25,19 @@ class ToyTokenizer(Tokenizer):
 
     def restore(self, folder):
         self.learnt = json.loads((folder / "learnt.json").read_text())
+
+
+class ToyText(TextTokenizer):
+    size = 1
+
+    def __init__(self, options):
+        self.options = options
+
+    def encode(self, text):
+        raise AssertionError("never asked")
+
+    def decode(self, ids):
+        raise AssertionError("never asked")
 
 
 class ToyVocoder(Vocoder):

@@ -85,6 +85,11 @@ def slmkit_corpora() -> list[Declaration]:
 
 
 @hookimpl
+def slmkit_texts() -> list[Declaration]:
+    return [Declaration("toy", "toy", "toy_parts:ToyText", WriteOptions)]
+
+
+@hookimpl
 def slmkit_tokenizers() -> list[Declaration]:
     can = Can(codebooks=1, sample_rate=16000, frame_rate=50.0)
     wide = Can(codebooks=8, sample_rate=24000, frame_rate=75.0)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slmkit.api import UnknownNameError
+from slmkit.api import OptionsError, SlmkitError, UnknownNameError
+from slmkit.host import default_options, host
 from slmkit.recipe.document import Key, read_value
-from slmkit.recipe.layers import Origin, Tree
+from slmkit.recipe.layers import KEPT, SECTIONS, Origin, Tree
 
 COMMAND_LINE = Origin("on the command line", "command line")
 PLAIN = ("name", "seed", "trainer", "parts", "stages")
@@ -73,7 +74,7 @@ def lay_overrides(tree: Tree, overrides: Iterable[Override]) -> list[str]:
     for override in overrides:
         try:
             key = _full_key(tree, override.typed)
-        except UnknownNameError as error:
+        except SlmkitError as error:
             faults.append(str(error))
             continue
         values: Any = override.value
@@ -84,17 +85,43 @@ def lay_overrides(tree: Tree, overrides: Iterable[Override]) -> list[str]:
 
 
 def _full_key(tree: Tree, typed: str) -> Key:
-    """`tokenizer.clusters` is an option of a slot, `train-lm.steps` one of a stage."""
+    """`tokenizer.clusters` is an option of a slot, `train-lm.steps` one of a stage.
+
+    A name may be both; then the one that has the option is meant. Raises UnknownNameError, or
+    OptionsError where both have it.
+    """
     first, *rest = typed.split(".")
-    slots, stages = _names(tree, "parts"), _names(tree, "stages")
-    where = f"{COMMAND_LINE.place}: key '{typed}'"
     if first in PLAIN:
         return (first, *rest)
-    if first in slots:
-        return ("parts", first, *rest)
-    if first in stages:
-        return ("stages", first, *rest)
-    raise UnknownNameError("slot or stage", first, [*slots, *stages, *PLAIN], where)
+    sections = [section for section in SECTIONS if first in _names(tree, section)]
+    if not sections:
+        known = [name for section in SECTIONS for name in _names(tree, section)]
+        where = f"{COMMAND_LINE.place}: key '{typed}'"
+        raise UnknownNameError("slot or stage", first, [*known, *PLAIN], where)
+    if len(sections) > 1 and rest:
+        takers = [section for section in sections if rest[0] in _known(tree, section, first)]
+        if len(takers) > 1:
+            full = " or ".join(f"{section}.{typed}" for section in takers)
+            raise OptionsError(
+                [f"{COMMAND_LINE.place}: key '{typed}': a slot and a stage have it; write {full}"]
+            )
+        sections = takers or sections
+    return (sections[0], first, *rest)
+
+
+def _known(tree: Tree, section: str, name: str) -> set[str]:
+    """The keys that an entry of the recipe can hold, as far as its part is known."""
+    entry = tree.values[section][name]
+    naming = SECTIONS[section]
+    words = {naming, *KEPT[section]}
+    if not isinstance(entry, dict):
+        return words
+    kind = "stage" if section == "stages" else str(entry.get("kind", name))
+    try:
+        return words | set(default_options(host().find(kind, str(entry.get(naming)))))
+    except SlmkitError:
+        # a part that is not known is a fault that is told elsewhere
+        return words
 
 
 def _names(tree: Tree, section: str) -> list[str]:
