@@ -89,7 +89,7 @@ class TestKeeping:
         before = (first.folder / "run.json").read_text()
         second = run(recipe, watch=watch)
         assert second.ran == ()
-        assert watch.lines == ["nothing to do: all 5 stages of runs/r are done"]
+        assert watch.lines == ["nothing to do: all 5 stages of runs/r done"]
         assert (first.folder / "run.json").read_text() == before
         assert calls(second) == 1
 
@@ -150,7 +150,9 @@ class TestChoosing:
         with pytest.raises(StageError, match="'refit' needs 'prepare', 'fit-tokenizer', not done"):
             run(recipe, only="refit")
         assert run(recipe, only="prepare").ran == ("prepare",)
-        assert run(recipe, only="prepare").ran == ()
+        watch = Lines()
+        assert run(recipe, only="prepare", watch=watch).ran == ()
+        assert watch.lines == ["nothing to do: 1 of 5 stages of runs/r done"]
         assert run(recipe, only="prepare", force=True).ran == ("prepare",)
         assert run(recipe).ran == ALL[1:]
 
@@ -279,6 +281,7 @@ class TestFailures:
         assert "Traceback" in log.read_text()
         assert "toy_plugin.py" in log.read_text()
         assert json.loads((log.parent / "stage.json").read_text())["status"] == "failed"
+        assert json.loads(Path("runs/f/run.json").read_text())["status"] == "failed"
         # the stage before it stays done, the broken one is entered again in its folder
         again = run(only_stage("data"), dry_run=True)
         assert list(again.stages) == ["prepare"]

@@ -19,7 +19,7 @@ from slmkit.recipe.folder import Record, empty, locked, now
 from slmkit.recipe.machine import forget_peak_memory, peak_memory
 from slmkit.recipe.model import Recipe
 from slmkit.recipe.overrides import Overrides
-from slmkit.recipe.plan import Step, make_plan
+from slmkit.recipe.plan import Choice, Step, make_plan
 from slmkit.recipe.resolve import resolve
 from slmkit.recipe.runfile import recorded, records, write_run
 from slmkit.recipe.seeding import seed_all
@@ -86,20 +86,20 @@ def run(
     check_fit(resolved)
     folder = run_folder(resolved) if output is None else Path(output)
     prints = fingerprints(resolved, _content_hash(folder))
-    plan = make_plan(resolved, folder, prints, from_stage=from_stage, only=only, force=force)
-    working = [step for step in plan if step.works]
+    choice = Choice(from_stage, only, force)
+    plan = make_plan(resolved, folder, prints, choice)
     if helps():
         _help(resolved, plan)
-        return _result(resolved, folder, plan)
-    if dry_run:
+    elif dry_run:
         _tell(plan, folder, watch)
-        return _result(resolved, folder, plan)
-    check_available(resolved, [step.stage.name for step in working])
-    if working or recorded(folder) != [step.fingerprint.digest for step in plan]:
-        with locked(folder):
-            _Runner(resolved, folder, plan, watch).run()
+    elif _is_finished(plan, folder):
+        watch.say(f"nothing to do: {_counted(plan)} of {folder} done")
     else:
-        watch.say(f"nothing to do: all {len(plan)} stages of {folder} are done")
+        check_available(resolved, [step.stage.name for step in plan if step.works])
+        with locked(folder):
+            # another run may have worked here while this one waited to look
+            plan = make_plan(resolved, folder, prints, choice)
+            _Runner(resolved, folder, plan, watch).run()
     return _result(resolved, folder, plan)
 
 
@@ -124,47 +124,42 @@ class _Runner:
         if working:
             kept = sum(step.action == "keep" for step in self.plan)
             self.watch.say(f"{self.recipe.name}: {len(working)} stages to run, {kept} done before")
-        self._write("running")
-        for number, step in enumerate(self.plan, start=1):
-            if step.works:
-                self._work(step, f"[{number}/{len(self.plan)}] {step.stage.name}")
-                self._write("running")
-        self._write("done")
-        rest = f"in {duration(time.monotonic() - self.clock)}" if working else "done before"
-        self.watch.say(f"{self.folder}: all stages {rest}")
+        try:
+            self._write("running")
+            for number, step in enumerate(self.plan, start=1):
+                if step.works:
+                    self._work(step, f"[{number}/{len(self.plan)}] {step.stage.name}")
+                    self._write("running")
+            self._write("done" if all(step.action != "leave" for step in self.plan) else "partial")
+        except BaseException as error:
+            with suppress(OSError, SlmkitError):
+                self._write("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            raise
+        took = duration(time.monotonic() - self.clock)
+        self.watch.say(f"{self.folder}: {_counted(self.plan)} done in {took}")
 
     def _work(self, step: Step, title: str) -> None:
-        """Run one stage and record how it ended. Raises SlmkitError."""
+        """Run one stage and record how it ended. Raises SlmkitError or KeyboardInterrupt."""
         record = self._open(step)
-        again = " (goes on)" if step.action == "resume" else ""
-        self.watch.say(f"{title}{again}")
+        self.watch.say(f"{title} (goes on)" if step.action == "resume" else title)
         context = Context(self.recipe, step.stage, step.folder, self.folders, self.watch)
         begun = time.monotonic()
         forget_peak_memory()
-        status = "failed"
         try:
-            function = step.stage.shelved.load()
-            seed_all(self.recipe.seed)
             with announced(STAGE, step.stage.name):
-                function(step.stage.options, context)
+                _call(step, context, self.recipe.seed)
             if missing := context.missing():
                 raise StageError(f"stage '{step.stage.name}' ended without {', '.join(missing)}")
-            status = "done"
-            (step.folder / LOG).unlink(missing_ok=True)
         except BaseException as error:
-            if is_interrupt(error):
-                status = "interrupted"
+            stopped = is_interrupt(error)
+            # a full disk has no room for the record either; "running" then stands, and is right
+            with suppress(OSError, SlmkitError):
+                self._close(step, record, context, begun, "interrupted" if stopped else "failed")
+            if stopped:
                 raise KeyboardInterrupt(f"in stage '{step.stage.name}'") from None
             raise explained(error, step.stage.name, step.folder, self.folders.values()) from error
-        finally:
-            record.status = status
-            record.seconds += time.monotonic() - begun
-            record.peak_memory, record.peak_memory_children = peak_memory()
-            record.finished = now()
-            record.results = context.results
-            # a full disk has no room for the record either; "running" then stands, and is right
-            with suppress(*(() if status == "done" else (OSError, SlmkitError))):
-                record.write(step.folder)
+        (step.folder / LOG).unlink(missing_ok=True)
+        self._close(step, record, context, begun, "done")
         self.watch.say(f"{title} done in {duration(time.monotonic() - begun)}")
 
     def _open(self, step: Step) -> Record:
@@ -186,6 +181,17 @@ class _Runner:
         record.write(step.folder)
         return record
 
+    def _close(
+        self, step: Step, record: Record, context: Context, begun: float, status: str
+    ) -> None:
+        """Record how a stage ended."""
+        record.status = status
+        record.seconds += time.monotonic() - begun
+        record.peak_memory, record.peak_memory_children = peak_memory()
+        record.finished = now()
+        record.results = context.results
+        record.write(step.folder)
+
     def _write(self, status: str) -> None:
         write_run(self.recipe, self.folder, self.plan, status, self.started)
 
@@ -195,9 +201,26 @@ def _help(recipe: Recipe, plan: list[Step]) -> None:
     step = next(step for step in plan if step.stage.name == helped_stage())
     folders = {each.stage.name: each.folder for each in plan}
     context = Context(recipe, step.stage, step.folder, folders, SilentWatch())
+    _call(step, context, recipe.seed)
+
+
+def _call(step: Step, context: Context, seed: int) -> None:
+    """The stage itself, with all random numbers as they are in every run."""
     function = step.stage.shelved.load()
-    seed_all(recipe.seed)
+    seed_all(seed)
     function(step.stage.options, context)
+
+
+def _is_finished(plan: list[Step], folder: Path) -> bool:
+    """Whether there is nothing to do, and the run's own files tell so."""
+    if any(step.works for step in plan):
+        return False
+    return recorded(folder) == [step.fingerprint.digest for step in plan]
+
+
+def _counted(plan: list[Step]) -> str:
+    left = sum(step.action == "leave" for step in plan)
+    return f"{len(plan) - left} of {len(plan)} stages" if left else f"all {len(plan)} stages"
 
 
 def _result(recipe: Recipe, folder: Path, plan: list[Step]) -> RunResult:

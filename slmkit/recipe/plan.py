@@ -34,17 +34,21 @@ class Step:
         return self.action in ("run", "resume", "rerun")
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What the person asked to run: from a stage on, one stage only, everything anew."""
+
+    from_stage: str | None = None
+    only: str | None = None
+    force: bool = False
+
+
 def make_plan(
-    recipe: Recipe,
-    run: Path,
-    prints: Mapping[str, Fingerprint],
-    *,
-    from_stage: str | None = None,
-    only: str | None = None,
-    force: bool = False,
+    recipe: Recipe, run: Path, prints: Mapping[str, Fingerprint], choice: Choice
 ) -> list[Step]:
     """The steps of a run, in order. Raises UnknownNameError, OptionsError or StageError."""
-    anew = _anew(recipe, from_stage, only, force)
+    anew = _anew(recipe, choice)
+    only = choice.only
     steps = []
     for stage in recipe.stages.values():
         folder = stage_folder(run, stage.name, prints[stage.name].short)
@@ -68,8 +72,9 @@ def make_plan(
     return steps
 
 
-def _anew(recipe: Recipe, from_stage: str | None, only: str | None, force: bool) -> set[str]:
+def _anew(recipe: Recipe, choice: Choice) -> set[str]:
     """The stages that are to start from nothing."""
+    from_stage, only = choice.from_stage, choice.only
     for stage in (from_stage, only):
         if stage is not None and stage not in recipe.stages:
             raise UnknownNameError("stage", stage, recipe.stages, str(recipe.path))
@@ -77,7 +82,7 @@ def _anew(recipe: Recipe, from_stage: str | None, only: str | None, force: bool)
         raise OptionsError(["--from runs a stage and all below it, --only runs one: give one"])
     if from_stage is not None:
         return {from_stage, *graph.below(from_stage, recipe.needs)}
-    if force:
+    if choice.force:
         return {only} if only is not None else set(recipe.stages)
     return set()
 

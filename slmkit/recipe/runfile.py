@@ -39,7 +39,7 @@ def write_run(recipe: Recipe, folder: Path, plan: list[Step], status: str, start
             "stages": [{**_place(step), **_figures(record)} for step, record in stages],
             "seconds": round(sum(record.seconds for _, record in stages if record), 3),
             "started": started,
-            "finished": now() if status == "done" else None,
+            "finished": None if status == "running" else now(),
             "versions": versions(distributions),
             "machine": machine(),
         },
@@ -61,7 +61,7 @@ def recorded(folder: Path) -> list[str] | None:
     try:
         read_json(folder / RESULTS_FILE)
         values = read_json(folder / RUN_FILE)
-        if values["status"] != "done":
+        if values["status"] not in ("done", "partial"):
             return None
         return [stage["fingerprint"] for stage in values["stages"]]
     except (SlmkitError, KeyError, TypeError):

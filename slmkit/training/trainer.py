@@ -61,7 +61,7 @@ def make_trainer(context: StageContext, *, name: str = "", **ours: Any) -> Resum
         **context.trainer,
     }
     steps = merged.get("max_steps", -1)
-    if steps > 0:
+    if isinstance(steps, int) and steps > 0:
         merged.setdefault("log_every_n_steps", max(1, steps // 200))
         batches = steps * merged.get("accumulate_grad_batches", 1)
         if "val_check_interval" not in merged and "check_val_every_n_epoch" not in merged:
