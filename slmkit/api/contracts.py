@@ -263,6 +263,9 @@ class Metric(ABC):
     direction: Literal["lower", "higher"] = "lower"
     takes: Literal["text", "wav", "codes"] = "text"
 
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
     @abstractmethod
     def score(self, given: Any, reference: Any, sample_rate: int = 16000) -> tuple[float, float]:
         """(numerator, denominator) of one item. An item that cannot be scored raises."""

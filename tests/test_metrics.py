@@ -1,0 +1,107 @@
+"""Metrics: against their references, at their ends, and on what cannot be measured."""
+
+from __future__ import annotations
+
+import jiwer
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pystoi import stoi
+
+from slmkit.api import Codes, CodeSpec, DataError
+from slmkit.host import build
+
+WORDS = st.lists(st.sampled_from(["one", "two", "three", "four"]), min_size=1, max_size=6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(pairs=st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=5))
+def test_error_rates_are_jiwers(pairs: list[tuple[list[str], list[str]]]) -> None:
+    hypotheses = [" ".join(a) for a, _ in pairs]
+    references = [" ".join(b) for _, b in pairs]
+    for name, theirs in (("wer", jiwer.wer), ("cer", jiwer.cer)):
+        metric = build("metric", name)
+        scores = [metric.score(h, r) for h, r in zip(hypotheses, references, strict=True)]
+        ours = sum(top for top, _ in scores) / sum(bottom for _, bottom in scores)
+        assert ours == pytest.approx(theirs(references, hypotheses))
+
+
+def test_case_and_punctuation_do_not_count() -> None:
+    assert build("metric", "wer").score(
+        "Printing, in the ONLY sense!", "printing in the only sense"
+    ) == (0, 5)
+    assert build("metric", "exact").score("It's  one.", "it's one") == (1, 1)
+    assert build("metric", "exact").score("", "one") == (0, 1)
+    assert build("metric", "wer").score("", "one two") == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["wer", "cer", "exact"])
+def test_an_empty_reference_measures_nothing(name: str) -> None:
+    with pytest.raises(DataError, match="no words"):
+        build("metric", name).score("one", " ... ")
+
+
+def speechlike(seed: int = 0, seconds: float = 2.0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(seconds * 16000)) / 16000
+    carrier = sum(
+        np.sin(2 * np.pi * f * time + p)
+        for f, p in zip([150, 600, 1700, 3100], rng.uniform(0, 6, 4), strict=True)
+    )
+    wav = carrier * (0.2 + np.sin(2 * np.pi * 4 * time) ** 2) + rng.normal(size=len(time)) * 0.05
+    return (0.1 * wav).astype(np.float32)
+
+
+def test_a_copy_is_perfect_and_noise_is_worse() -> None:
+    wav = speechlike()
+    noisy = wav + np.random.default_rng(1).normal(size=len(wav)).astype(np.float32) * 0.1
+    mel, intelligible = build("metric", "mel-distance"), build("metric", "stoi")
+    assert mel.score(wav, wav)[0] == 0
+    assert mel.score(noisy, wav)[0] > 0.2
+    assert mel.score(noisy, wav)[0] == pytest.approx(mel.score(wav, noisy)[0])
+    assert intelligible.score(wav, wav)[0] == pytest.approx(1, abs=1e-3)
+    assert intelligible.score(noisy, wav)[0] == pytest.approx(stoi(wav, noisy, 16000))
+    assert intelligible.score(noisy, wav)[0] < 0.98
+
+
+@pytest.mark.parametrize("name", ["mel-distance", "stoi"])
+def test_waves_that_cannot_be_compared_are_refused(name: str) -> None:
+    metric, wav = build("metric", name), speechlike()
+    broken = wav.copy()
+    broken[5] = np.nan
+    for bad, said in ((wav[:0], "empty"), (wav[:9000], "no copies"), (broken, "finite")):
+        with pytest.raises(DataError, match=said):
+            metric.score(bad, wav)
+
+
+@pytest.mark.parametrize("wav", [np.zeros(16000, dtype=np.float32), speechlike(seconds=0.1)])
+def test_stoi_of_too_little_is_an_error_and_not_a_number(wav: np.ndarray) -> None:
+    with pytest.raises(DataError, match="stoi cannot be measured"):
+        build("metric", "stoi").score(wav, wav)
+
+
+def units(*values: int) -> Codes:
+    return Codes.pad([torch.tensor([values])], CodeSpec(16000, 320, (9,)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    a=st.lists(st.integers(0, 3), min_size=1, max_size=9),
+    b=st.lists(st.integers(0, 3), min_size=1, max_size=9),
+)
+def test_unit_edit_distance_is_levenshteins(a: list[int], b: list[int]) -> None:
+    def merged(x: list[int]) -> list[int]:
+        return [u for i, u in enumerate(x) if i == 0 or u != x[i - 1]]
+
+    a_, b_ = merged(a), merged(b)
+    table = [[i + j if i * j == 0 else 0 for j in range(len(b_) + 1)] for i in range(len(a_) + 1)]
+    for i in range(1, len(a_) + 1):
+        for j in range(1, len(b_) + 1):
+            table[i][j] = min(table[i - 1][j] + 1, table[i][j - 1] + 1,
+                              table[i - 1][j - 1] + (a_[i - 1] != b_[j - 1]))  # fmt: skip
+    assert build("metric", "unit-edit-distance").score(units(*a), units(*b)) == (
+        table[-1][-1],
+        len(b_),
+    )
