@@ -26,7 +26,7 @@ class TrainOptions:
         default_factory=dict,
     )
     style: str = option("short", "spelling of the dialogues: paper, released or short")
-    steps: int = option(1000, "optimizer steps")
+    steps: int = option(1000, "optimizer steps; 0: only put the model together")
     lr: float = option(1e-3, "peak learning rate")
     warmup: int = option(50, "steps of linear warm-up")
     batch_tokens: int = option(4096, "tokens in a batch, padding included")
@@ -42,8 +42,8 @@ class TrainOptions:
         help="projections that LoRA adapts",
         default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj"],
     )
-    weights: str | None = option(
-        None, "folder of published weights (a whole model with its added tokens) to start from"
+    adapter: str | None = option(
+        None, "folder of a published LoRA adapter (peft) to fold in before training"
     )
 
 

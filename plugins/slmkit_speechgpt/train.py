@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft import (
+    LoraConfig,
+    get_peft_model_state_dict,
+    inject_adapter_in_model,
+    set_peft_model_state_dict,
+)
+from peft.tuners.lora import LoraLayer
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
-from slmkit.api import CodeSpec, StageContext
+from slmkit.api import CodeSpec, StageContext, WeightsError
 from slmkit.data.manifest import load_manifest
 from slmkit.data.store import TokenStore
 from slmkit.lm.dialogue import DIALOGUE_FILE, Style
@@ -32,12 +42,20 @@ def train(options: TrainOptions, context: StageContext) -> None:
     if options.block:
         built = blocks(built, options.block)
     torch.manual_seed(context.seed)
-    lm = starting_model(context, spoken.store.spec)
+    above = context.left("lm")
+    lm = new_model(context, spoken.store.spec) if above is None else load_lm(above)
     grow(lm, options.tasks, style, spoken.store.spec)
+    if above is None:
+        lm.adopt_pretrained(getattr(lm.backbone, "pretrained_embeddings", lambda: None)())
+    if options.adapter:
+        fold_in(lm, Path(options.adapter))
     train_grids = lay(lm, built, options.longest)
     dev_grids = lay(lm, held_out, options.longest)
     tokens = sum(grid.steps for grid in train_grids)
     context.say(f"{len(train_grids)} examples, {tokens} tokens, {lm.vocabulary.size} ids")
+    if options.steps == 0:
+        keep(lm, style, context.folder / "lm")
+        return
     if options.lora_rank:
         adapt(lm, options)
     training = LmTraining(
@@ -52,7 +70,13 @@ def train(options: TrainOptions, context: StageContext) -> None:
     fit_lm(lm, train_grids, dev_grids, training, context)
     folder = context.folder / "lm"
     if options.lora_rank:
-        merge(lm, folder)
+        write_adapter(lm, folder)
+        merge(lm)
+    keep(lm, style, folder)
+
+
+def keep(lm: SpeechLM, style: Style, folder: Path) -> None:
+    """Leave the model with the style that it was taught in."""
     save_lm(lm, folder)
     (folder / DIALOGUE_FILE).write_text(json.dumps(style.to_dict(), indent=1) + "\n")
 
@@ -64,15 +88,10 @@ def read_spoken(context: StageContext) -> Spoken:
     return Spoken(utterances, TokenStore.open(context.read("codes")))
 
 
-def starting_model(context: StageContext, spec: CodeSpec) -> SpeechLM:
-    """The model of the stage above, or a new one that knows only text."""
-    above = context.left("lm")
-    if above is not None:
-        return load_lm(above)
+def new_model(context: StageContext, spec: CodeSpec) -> SpeechLM:
+    """A model that knows only text."""
     vocabulary = Vocabulary(context.part("text"))
-    lm = SpeechLM(context.part("backbone"), context.part("decoding"), vocabulary, spec)
-    lm.adopt_pretrained(getattr(lm.backbone, "pretrained_embeddings", lambda: None)())
-    return lm
+    return SpeechLM(context.part("backbone"), context.part("decoding"), vocabulary, spec)
 
 
 def grow(lm: SpeechLM, tasks: dict[str, int], style: Style, spec: CodeSpec) -> None:
@@ -92,34 +111,50 @@ def lay(lm: SpeechLM, built: Sequence[Example], longest: int) -> list[Grid]:
 
 def adapt(lm: SpeechLM, options: TrainOptions) -> None:
     """Freeze the model and give its attention projections low-rank updates (Hu et al. 2021)."""
-    from peft import LoraConfig, inject_adapter_in_model
-
-    lm.requires_grad_(False)
     config = LoraConfig(
         r=options.lora_rank,
         lora_alpha=options.lora_alpha,
         lora_dropout=options.lora_dropout,
         target_modules=list(options.lora_targets),
     )
+    lm.requires_grad_(False)
     inject_adapter_in_model(config, lm.backbone)
 
 
-def merge(lm: SpeechLM, folder: Path) -> None:
-    """Keep the adapter as a file of its own, then fold it into the weights."""
-    from peft import get_peft_model_state_dict
-    from peft.tuners.lora import LoraLayer
-    from safetensors.torch import save_file
-
+def write_adapter(lm: SpeechLM, folder: Path) -> None:
+    """Keep the low-rank updates as a file of their own."""
     folder.mkdir(parents=True, exist_ok=True)
-    adapter = {name: t.contiguous() for name, t in get_peft_model_state_dict(lm.backbone).items()}
+    state = get_peft_model_state_dict(lm.backbone)
+    adapter = {name: tensor.detach().contiguous() for name, tensor in state.items()}
     save_file(adapter, folder / "adapter.safetensors")
-    layers: dict[str, Any] = {
-        name: module
-        for name, module in lm.backbone.named_modules()
-        if isinstance(module, LoraLayer)
-    }
-    for name, layer in layers.items():
+
+
+def merge(lm: SpeechLM) -> None:
+    """Fold the low-rank updates into the weights and take the adapter out again."""
+    modules: dict[str, Any] = dict(lm.backbone.named_modules())
+    for name, layer in modules.items():
+        if not isinstance(layer, LoraLayer):
+            continue
         layer.merge()
         owner, _, last = name.rpartition(".")
         setattr(lm.backbone.get_submodule(owner), last, layer.get_base_layer())
     lm.requires_grad_(True)
+
+
+def fold_in(lm: SpeechLM, folder: Path) -> None:
+    """Fold a published adapter (`adapter_config.json`, `adapter_model.safetensors`) into the
+    weights. Raises WeightsError where it does not fit key by key.
+    """
+    try:
+        config = LoraConfig.from_pretrained(str(folder))
+        published = load_file(folder / "adapter_model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise WeightsError(f"{folder}: no LoRA adapter here: {error}") from None
+    inject_adapter_in_model(config, lm.backbone)
+    due = get_peft_model_state_dict(lm.backbone)
+    given = {re.sub(r"^(base_model\.)?(model\.)*", "", name): t for name, t in published.items()}
+    if given.keys() != due.keys():
+        odd = sorted(given.keys() ^ due.keys())
+        raise WeightsError(f"{folder}: the adapter does not fit the backbone: {', '.join(odd[:3])}")
+    set_peft_model_state_dict(lm.backbone, given)
+    merge(lm)

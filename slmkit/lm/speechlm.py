@@ -106,19 +106,22 @@ class SpeechLM(nn.Module):
         copy_rows(head, self.head)
 
     def adopt_pretrained(self, tables: tuple[Tensor, Tensor] | None) -> None:
-        """Take a pretrained model's input and output rows for the text ids. Raises WeightsError."""
+        """Take a pretrained model's input and output rows: of its text ids, or of this whole
+        vocabulary where it was published with the added tokens. Raises WeightsError.
+        """
         if tables is None:
             return
         rows_in, rows_out = tables
-        text = self.vocabulary.text.size
-        if rows_in.shape[0] < text or rows_in.shape[1] != self.backbone.width:
+        count, text = rows_in.shape[0], self.vocabulary.text.size
+        if count not in (text, self.vocabulary.size) or rows_in.shape[1] != self.backbone.width:
             raise WeightsError(
-                f"pretrained embeddings {tuple(rows_in.shape)} do not fit {text} text ids of "
-                f"width {self.backbone.width}"
+                f"pretrained embeddings {tuple(rows_in.shape)} fit neither the {text} text ids nor "
+                f"the whole vocabulary of {self.vocabulary.size} (width {self.backbone.width}): "
+                f"weights with added tokens load only under the template style they were made with"
             )
         with torch.no_grad():
-            self.embedding[0].weight[:text] = rows_in[:text]
-            self.head.rows(0)[:text] = rows_out[:text]
+            self.embedding[0].weight[:count] = rows_in
+            self.head.rows(0)[:count] = rows_out
 
     def save(self, folder: Path) -> None:
         """Write weights, vocabulary layout and code specification."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
@@ -171,7 +171,9 @@ class VocoderLearner(LightningModule):
         optimizer.step()
 
     def configure_optimizers(self) -> Any:
-        learners = [self.generator, *([self.adversaries] if self.adversaries is not None else [])]
+        learners: list[nn.Module] = [self.generator]
+        if self.adversaries is not None:
+            learners.append(self.adversaries)
         lr = self.training_options.lr
         return [torch.optim.AdamW(m.parameters(), lr=lr, betas=(0.8, 0.99)) for m in learners]
 
