@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,10 +60,10 @@ def evaluate(options: EvaluateOptions, context: StageContext) -> None:
             asked = ask(assistant, spoken, judge, pairs, format, options, context)
             report(asked, split, format, context)
             if format == "speech-speech":
-                kept += keep_sounds(asked[: options.sounds], split, assistant, context)
+                kept.append(keep_sounds(asked[: options.sounds], split, assistant, context))
         if "speech-text" in options.formats:
             exchange(assistant, spoken, judge, pairs, split, options, context)
-    (context.folder / "sounds" / "sounds.json").write_text(json.dumps(kept, indent=1) + "\n")
+    (context.folder / "report.json").write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def spread(
@@ -187,24 +188,30 @@ def exchange(
 
 def keep_sounds(
     asked: Sequence[Asked], split: str, assistant: Assistant, context: StageContext
-) -> Iterator[dict[str, str | None]]:
-    """Write question and reply as FLAC; say what was asked, understood, answered, and heard."""
-    rate = assistant.vocoder.sample_rate
+) -> dict[str, Any]:
+    """Write question and reply as FLAC; a block for the report tells what was said and heard."""
     folder = context.folder / "sounds"
     folder.mkdir(exist_ok=True)
+    rows = []
     for each in asked:
-        question, reply = folder / f"{each.question.id}.flac", None
-        write_audio(question, read_utterance(each.question), 16000)
+        name = each.question.id
+        write_audio(folder / f"{name}.flac", read_utterance(each.question), 16000)
+        sounds = {"question": f"sounds/{name}.flac"}
         if each.wav is not None:
-            reply = folder / f"{each.question.id}-reply.flac"
-            write_audio(reply, each.wav.numpy(), rate)
-        yield {
-            "split": split,
-            "question": question.name,
-            "reply": reply.name if reply else None,
-            "question_text": each.question.text,
-            "transcript": each.reply.transcript,
-            "answer": each.reply.text,
-            "right_answer": each.answer.text,
-            "heard": each.heard,
+            rate = assistant.vocoder.sample_rate
+            write_audio(folder / f"{name}-reply.flac", each.wav.numpy(), rate)
+            sounds["reply"] = f"sounds/{name}-reply.flac"
+        texts = {
+            "asked": each.question.text,
+            "understood": each.reply.transcript,
+            "answered": each.reply.text,
+            "right answer": each.answer.text,
+            "heard by the judge": each.heard,
         }
+        rows.append({"title": name, "texts": texts, "sounds": sounds, "spectrogram": "reply"})
+    return {
+        "type": "sounds",
+        "title": f"Spoken questions and replies ({split})",
+        "note": "Questions that were never spoken in training.",
+        "rows": rows,
+    }

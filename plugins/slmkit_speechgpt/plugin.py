@@ -101,6 +101,7 @@ def slmkit_stages() -> list[Declaration]:
             can=Can(dialogue=True),
             uses=("vocoder", "judge"),
             reads=("manifest", "codes", "lm"),
-            leaves=("sounds",),
+            leaves=("report.json",),
+            trains=False,
         ),
     ]

@@ -66,6 +66,44 @@ class FitVocoderOptions:
     utterances: int = option(500, "at most so many")
 
 
+@dataclass
+class TrainJudgeOptions:
+    """How a transcriber is trained, and on what."""
+
+    roles: list[str] = option(
+        help="roles of the utterances it learns from (words: in random order, so that it cannot "
+        "lean on sentences); none: all",
+        default_factory=lambda: ["words"],
+    )
+    steps: int = option(900, "optimizer steps")
+    lr: float = option(3e-3, "peak learning rate")
+    batch_frames: int = option(6000, "log-mel frames (of 10 ms) in a batch, padding included")
+    weight_decay: float = option(0.01, "of matrices")
+
+
+@dataclass
+class CheckJudgeOptions:
+    """Which held-out audio the judge is held to."""
+
+    splits: list[str] = option(help="of the utterances", default_factory=lambda: ["test"])
+    roles: list[str] = option(
+        help="roles of the utterances; none: all",
+        default_factory=lambda: ["question", "answer"],
+    )
+    items: int = option(300, "at most so many of a split")
+
+
+@dataclass
+class CompareOptions:
+    """Which held-out utterances the vocoders copy."""
+
+    split: str = option("test", "of the utterances")
+    roles: list[str] = option(
+        help="roles of the utterances; none: all", default_factory=lambda: ["answer"]
+    )
+    items: int = option(100, "at most so many")
+
+
 @hookimpl
 def slmkit_stages() -> list[Declaration]:
     return [
@@ -110,6 +148,32 @@ def slmkit_stages() -> list[Declaration]:
             options=FitVocoderOptions,
             gives=("vocoder",),
             reads=("manifest", "codes"),
+            trains=False,
+        ),
+        Declaration(
+            name="compare-vocoders",
+            summary="two vocoders on the same held-out units: mel distance, STOI, the judge's WER",
+            target="slmkit_stages.compare:compare_vocoders",
+            options=CompareOptions,
+            uses=("vocoder", "baseline", "judge"),
+            reads=("manifest", "codes"),
+            trains=False,
+        ),
+        Declaration(
+            name="train-judge",
+            summary="train a CTC transcriber on the corpus's audio, to judge by",
+            target="slmkit_stages.judge:train_judge",
+            options=TrainJudgeOptions,
+            gives=("judge",),
+            reads=("manifest",),
+        ),
+        Declaration(
+            name="check-judge",
+            summary="the judge's WER on held-out original audio, and on wrong texts (control)",
+            target="slmkit_stages.judge:check_judge",
+            options=CheckJudgeOptions,
+            uses=("judge",),
+            reads=("manifest",),
             trains=False,
         ),
     ]
