@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from slmkit.api import DataError, StageContext, Transcriber, Utterance
+from slmkit.api import DataError, Result, StageContext, Transcriber, Utterance
 from slmkit.data.audio import read_utterance, write_audio
 from slmkit.data.batches import pad_wavs
 from slmkit.data.intervals import measure
@@ -58,7 +58,8 @@ def evaluate(options: EvaluateOptions, context: StageContext) -> None:
             raise DataError(f"the corpus has no questions in the split '{split}'")
         for format in options.formats:
             asked = ask(assistant, spoken, judge, pairs, format, options, context)
-            report(asked, split, format, context)
+            for row in rows_of(asked, split, format, options.prompting):
+                context.result(labelled(row, options.label))
             if format == "speech-speech":
                 kept.append(keep_sounds(asked[: options.sounds], split, assistant, context))
         if "speech-text" in options.formats:
@@ -136,29 +137,39 @@ def speak_and_judge(
     ]
 
 
-def report(asked: Sequence[Asked], split: str, format: str, context: StageContext) -> None:
+def labelled(row: Result, label: str) -> Result:
+    """A row under a label, so that two evaluations of one run stay apart."""
+    return replace(row, metric=f"{label}/{row.metric}") if label else row
+
+
+def rows_of(asked: Sequence[Asked], split: str, format: str, prompting: str) -> Iterator[Result]:
     """The rows of one format. What did not come counts as wrong, never as left out."""
     wer, exact = build("metric", "wer"), build("metric", "exact")
-    chain = any(each.reply.transcript is not None for each in asked)
-    if format.startswith("speech") and chain:
+    if format.startswith("speech") and prompting == "chain":
         heard = [(each.reply.transcript or "", each.question.text or "") for each in asked]
-        context.result(measure(wer, f"transcription-wer/{format}", split, heard))
-    written = [(each.reply.text or "", each.answer.text or "") for each in asked]
-    if any(text for text, _ in written):
-        context.result(measure(exact, f"answer-exact/{format}", split, written))
-        for topic in sorted({each.question.topic or "" for each in asked} - {""}):
-            of_topic = [
-                pair
-                for pair, each in zip(written, asked, strict=True)
-                if each.question.topic == topic
-            ]
-            context.result(measure(exact, f"answer-exact/{format}/{topic}", split, of_topic))
+        yield measure(wer, f"transcription-wer/{format}", split, heard)
+    if format.endswith("-text") or prompting == "chain":
+        yield from answers(asked, split, format)
     if format.endswith("-speech"):
         right = [(each.heard or "", each.answer.text or "") for each in asked]
-        context.result(measure(exact, f"heard-exact/{format}", split, right))
+        yield measure(exact, f"heard-exact/{format}", split, right)
         said = [(each.heard or "", each.reply.text) for each in asked if each.reply.text]
         if said:
-            context.result(measure(wer, f"reply-wer/{format}", split, said))
+            yield measure(wer, f"reply-wer/{format}", split, said)
+
+
+def answers(asked: Sequence[Asked], split: str, format: str) -> Iterator[Result]:
+    """Exact answers in writing, over all and for each kind of question."""
+    exact = build("metric", "exact")
+    name = f"answer-exact/{format}"
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    written = []
+    for each in asked:
+        written.append((each.reply.text or "", each.answer.text or ""))
+        kinds.setdefault(each.question.topic or "", []).append(written[-1])
+    yield measure(exact, name, split, written)
+    for kind in sorted(kinds.keys() - {""}):
+        yield measure(exact, f"{name}/{kind}", split, kinds[kind])
 
 
 def exchange(
@@ -183,7 +194,8 @@ def exchange(
     asked = ask(assistant, spoken, judge, some, "speech-text", options, context, instead)
     written = [(each.reply.text or "", each.answer.text or "") for each in asked]
     exact = build("metric", "exact")
-    context.result(measure(exact, "answer-exact/exchanged-audio", split, written))
+    row = measure(exact, "answer-exact/exchanged-audio", split, written)
+    context.result(labelled(row, options.label))
 
 
 def keep_sounds(

@@ -66,6 +66,7 @@ class EvaluateOptions:
     top_k: int = option(0, "keep the k best tokens; 0: all")
     top_p: float = option(1.0, "nucleus sampling; 1: all")
     longest: int = option(256, "most tokens of an answer")
+    label: str = option("", "stands before the names of its results, to tell evaluations apart")
     sounds: int = option(6, "questions of a split whose sounds are kept for the report")
 
 

@@ -1,0 +1,85 @@
+"""Every shipped recipe: its smoke profile runs to the end, and again with nothing to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+SLMKIT = Path(sys.executable).with_name("slmkit")
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [str(SLMKIT), *words], capture_output=True, text=True, env=environment, timeout=600
+    )
+
+
+def given(recipe: Path, request: pytest.FixtureRequest) -> list[str]:
+    """What a recipe asks of the person: the digits' manifest is recorded speech."""
+    if recipe.stem != "speechgpt-digits":
+        return []
+    speech = request.getfixturevalue("speech")
+    return [f"corpus.manifest={speech / 'digits_fsdd' / 'manifest.jsonl'}"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_smoke(recipe: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    words = ["run", str(recipe), *given(recipe, request)]
+    words += ["--profile", "smoke", "--output", str(tmp_path / "run")]
+    first = command(*words)
+    assert first.returncode == 0, first.stderr
+    rows = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert {"judge-wer", "transcription-wer/speech-speech", "stoi/vocoder"} <= {
+        row["metric"] for row in rows
+    }
+    assert all(row["low"] <= row["value"] <= row["high"] and row["n"] > 0 for row in rows)
+    second = command(*words)
+    assert second.returncode == 0, second.stderr
+    assert "[1/" not in second.stdout + second.stderr, "nothing is run twice"
+    answer = tmp_path / "answer.wav"
+    asked = command("ask", str(tmp_path / "run"), "--text", "what is one plus one")
+    assert asked.returncode == 0, asked.stderr
+    spoken = command("ask", str(tmp_path / "run"), "--text", "one", "-o", str(answer))
+    assert (spoken.returncode == 0) == answer.exists()
+    assert spoken.returncode == 0 or "no speech" in spoken.stderr
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_recipe_opens_with_the_command_that_runs_it_and_one_override(recipe: Path) -> None:
+    head = recipe.read_text().split("name:")[0]
+    commands = re.findall(r"^#   slmkit run (\S+)(.*)$", head, re.MULTILINE)
+    assert commands
+    assert all(path == f"recipes/{recipe.name}" for path, _ in commands)
+    assert any("=" in rest for _, rest in commands)
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_profile_resolves(recipe: Path) -> None:
+    from slmkit.recipe.document import read_document
+    from slmkit.recipe.resolve import resolve
+
+    needed = ["corpus.manifest=somewhere.jsonl"]
+    for profile in [None, *read_document(recipe).values["profiles"]]:
+        overrides = needed if "digits" in recipe.stem else []
+        if profile in ("paper", "released"):
+            overrides = NEEDS_OF_PUBLISHED
+        assert resolve(recipe, profile, overrides).stages
+
+
+NEEDS_OF_PUBLISHED = [
+    "corpus.manifest=somewhere.jsonl",
+    "tokenizer.kmeans=km.safetensors",
+    "text.model=llama",
+    "backbone.weights=llama",
+    "vocoder.weights=g",
+    "vocoder.config=config.json",
+]
