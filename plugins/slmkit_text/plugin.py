@@ -19,6 +19,13 @@ class CharactersOptions:
     alphabet: str | None = option(None, "the characters, in the order of their ids; else fitted")
 
 
+@dataclass(frozen=True)
+class HfTextOptions:
+    """Options of `hf`."""
+
+    model: str = option(help="folder or hub id of a tokenizer of transformers")
+
+
 @hookimpl
 def slmkit_texts() -> list[Declaration]:
     return [
@@ -35,5 +42,12 @@ def slmkit_texts() -> list[Declaration]:
             summary="an id for each character, of the corpus or of a given alphabet",
             target="slmkit_text.characters:Characters",
             options=CharactersOptions,
+        ),
+        Declaration(
+            name="hf",
+            summary="any tokenizer of transformers, by folder or hub id",
+            target="slmkit_text.hf:HfText",
+            options=HfTextOptions,
+            source="Hugging Face transformers; licence and terms are the model's",
         ),
     ]

@@ -1,0 +1,109 @@
+"""Text tokenizers: text to ids and back, pieces joined, and what they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from slmkit.api import DataError, OptionsError, WeightsError
+from slmkit.host import build
+
+CORPUS = ["what is three plus five", "three plus five is eight", "name the opposite of hot"] * 3
+
+
+def bpe(size: int = 300):
+    part = build("text", "bpe", {"size": size})
+    part.fit(CORPUS)
+    return part
+
+
+def characters():
+    part = build("text", "characters")
+    part.fit(CORPUS)
+    return part
+
+
+@pytest.fixture(scope="module")
+def hf_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    inner.train_from_iterator(
+        CORPUS, trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False)
+    )
+    folder = tmp_path_factory.mktemp("tokenizer")
+    theirs = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>")
+    theirs.add_tokens(["<0>", "<1>"])
+    theirs.save_pretrained(folder)
+    return folder
+
+
+@settings(max_examples=200, deadline=None)
+@given(first=st.text(max_size=20), second=st.text(max_size=20))
+def test_bpe_writes_any_text_and_pieces_join(first: str, second: str) -> None:
+    part = bpe()
+    try:
+        ids = part.encode(first) + part.encode(second)
+    except DataError:
+        assert any("\ud800" <= c <= "\udfff" for c in first + second)
+        return
+    assert part.decode(ids) == first + second
+    assert all(0 <= index < part.size for index in ids)
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text("abcdefhilmnoprstuvwx ", max_size=30))
+def test_characters_write_their_alphabet(text: str) -> None:
+    part = characters()
+    known = set("".join(CORPUS))
+    if set(text) <= known:
+        assert part.decode(part.encode(text)) == text
+    else:
+        with pytest.raises(DataError) as refused:
+            part.encode(text)
+        assert any(c in str(refused.value) for c in set(text) - known)
+
+
+def test_bpe_learns_the_corpus_words_with_their_space() -> None:
+    part = bpe(400)
+    assert len(part.encode(" three plus five")) == 3
+
+
+def test_hf_counts_the_pretrained_pieces_alone(hf_folder: Path, tmp_path: Path) -> None:
+    part = build("text", "hf", {"model": str(hf_folder)})
+    theirs = PreTrainedTokenizerFast.from_pretrained(hf_folder)
+    assert part.size == theirs.vocab_size < len(theirs)
+    text = " three plus five is eight"
+    assert part.encode(text) == theirs.encode(text, add_special_tokens=False)
+    assert part.decode(part.encode(text)) == text
+    part.save(tmp_path / "saved")
+    again = build("text", "hf", {"model": str(hf_folder)})
+    again.restore(tmp_path / "saved")
+    assert again.encode(text) == part.encode(text)
+
+
+@pytest.mark.parametrize("make", [bpe, characters])
+def test_save_and_restore(make, tmp_path: Path) -> None:
+    part = make()
+    part.save(tmp_path)
+    again = type(part)(part.origin.options)
+    again.restore(tmp_path)
+    assert again.size == part.size
+    assert again.encode("five plus three") == part.encode("five plus three")
+
+
+def test_what_is_not_fitted_or_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="fit"):
+        build("text", "bpe").encode("a")
+    with pytest.raises(DataError, match="no text"):
+        build("text", "bpe").fit([])
+    with pytest.raises(OptionsError, match="256"):
+        build("text", "bpe", {"size": 10})
+    with pytest.raises(WeightsError, match="hf download"):
+        build("text", "hf", {"model": str(tmp_path / "nowhere")})
