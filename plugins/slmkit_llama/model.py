@@ -14,8 +14,10 @@ from torch.nn.functional import scaled_dot_product_attention, silu
 
 from slmkit.api import Backbone, State
 from slmkit.codecs import cache
+from slmkit.codecs.attention import causal_attention
 from slmkit_llama import weights
 from slmkit_llama.architecture import Architecture, of_config, of_options
+from slmkit_llama.norm import RMSNorm
 from slmkit_llama.plugin import LlamaOptions
 from slmkit_llama.rope import Rotate, angles, frequencies
 
@@ -50,7 +52,7 @@ class Attention(nn.Module):
             each = self.heads // self.kv_heads
             keys = keys.repeat_interleave(each, dim=1)
             values = values.repeat_interleave(each, dim=1)
-        mixed = scaled_dot_product_attention(queries, keys, values, is_causal=True)
+        mixed = causal_attention(queries, keys, values)
         return self.o_proj(mixed.transpose(1, 2).flatten(2))
 
     def step(
@@ -88,8 +90,8 @@ class Block(nn.Module):
         super().__init__()
         self.self_attn = Attention(shape)
         self.mlp = SwiGLU(shape)
-        self.input_layernorm = nn.RMSNorm(shape.width, eps=shape.norm_eps)
-        self.post_attention_layernorm = nn.RMSNorm(shape.width, eps=shape.norm_eps)
+        self.input_layernorm = RMSNorm(shape.width, eps=shape.norm_eps)
+        self.post_attention_layernorm = RMSNorm(shape.width, eps=shape.norm_eps)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -118,7 +120,7 @@ class Llama(nn.Module, Backbone):
         self.layers = nn.ModuleList(
             Block(self.shape, options.dropout) for _ in range(self.shape.layers)
         )
-        self.norm = nn.RMSNorm(self.width, eps=self.shape.norm_eps)
+        self.norm = RMSNorm(self.width, eps=self.shape.norm_eps)
         self.frequencies: Tensor
         turns = frequencies(self.shape.head_width, self.shape.rope_theta, self.shape.rope_scaling)
         self.register_buffer("frequencies", turns, persistent=False)

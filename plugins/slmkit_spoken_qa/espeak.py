@@ -27,7 +27,7 @@ _POSITION_CHARACTER = 1
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 _LIST_TERMINATED, _WORD, _PHONEME = 0, 1, 7
 _SEED = 1
-_LOUDNESS = 80
+_LOUDNESS = 70
 """Per cent. At 100 the loudest voices overflow 16 bits."""
 
 _loading = threading.Lock()
@@ -142,10 +142,10 @@ class Espeak:
             return 0
 
         sample_rate = self._synthesize(text, voice, rate, pitch, collect)
-        if not chunks:
-            raise DataError(f"espeak-ng says nothing for the text '{text}'")
-        samples = np.concatenate(chunks)
+        samples = np.concatenate([np.zeros(0, np.int16), *chunks])
         phones = _phones(events, len(samples), sample_rate)
+        if not phones:
+            raise DataError(f"espeak-ng says nothing for the text '{text}'")
         words = _words(text, events, phones, len(samples) / sample_rate, sample_rate)
         return Spoken(samples, sample_rate, words, phones)
 

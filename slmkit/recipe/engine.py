@@ -137,6 +137,9 @@ class _Runner:
             raise
         took = duration(time.monotonic() - self.clock)
         self.watch.say(f"{self.folder}: {_counted(self.plan)} done in {took}")
+        from slmkit.recipe.report import write_report
+
+        self.watch.say(f"report: {write_report(self.folder)}")
 
     def _work(self, step: Step, title: str) -> None:
         """Run one stage and record how it ended. Raises SlmkitError or KeyboardInterrupt."""
