@@ -1,0 +1,147 @@
+"""Published transcribers with tiny random weights, and the judge's own network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    Wav2Vec2Config,
+    Wav2Vec2CTCTokenizer,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2ForCTC,
+    Wav2Vec2Processor,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperTokenizerFast,
+)
+
+from slmkit.api import AudioError, DataError, WeightsError
+from slmkit.host import build
+
+
+def waves(*lengths: int) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(2)
+    return torch.randn(len(lengths), max(lengths)) * 0.1, torch.tensor(lengths)
+
+
+@pytest.fixture
+def wav2vec2(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    words = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ABCDEFGH"]
+    (tmp_path / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(words)}))
+    folder = tmp_path / "wav2vec2"
+    tokenizer = Wav2Vec2CTCTokenizer(str(tmp_path / "vocab.json"))
+    extractor = Wav2Vec2FeatureExtractor(return_attention_mask=False)
+    Wav2Vec2Processor(extractor, tokenizer).save_pretrained(folder)
+    config = Wav2Vec2Config(
+        vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=48, conv_dim=[16] * 7, num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=2, pad_token_id=0,
+    )  # fmt: skip
+    Wav2Vec2ForCTC(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def whisper(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    inner.train_from_iterator(
+        ["a b c"], trainers.BpeTrainer(vocab_size=256, initial_alphabet=alphabet)
+    )
+    folder = tmp_path / "whisper"
+    tokenizer = WhisperTokenizerFast(tokenizer_object=inner)
+    extractor = WhisperFeatureExtractor(feature_size=20)
+    tokenizer.save_pretrained(folder)
+    extractor.save_pretrained(folder)
+    end = len(tokenizer)
+    config = WhisperConfig(
+        vocab_size=end + 1, num_mel_bins=20, d_model=16, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
+        decoder_ffn_dim=16, max_target_positions=12, decoder_start_token_id=end,
+        bos_token_id=end, eos_token_id=end, pad_token_id=end,
+    )  # fmt: skip
+    model = WhisperForConditionalGeneration(config)
+    model.generation_config.max_length = 8
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["wav2vec2", "whisper"])
+def test_each_row_is_heard_as_it_is_alone(name: str, request: pytest.FixtureRequest) -> None:
+    part = build("transcriber", name, {"model": str(request.getfixturevalue(name))})
+    wav, lengths = waves(8000, 16000, 5000)
+    together = part.transcribe(wav, lengths)
+    assert len(together) == 3
+    assert any(together), "random weights write something"
+    for row, length in enumerate(lengths.tolist()):
+        alone = part.transcribe(wav[row : row + 1, :length], lengths[row : row + 1])
+        assert alone == [together[row]]
+    with pytest.raises(AudioError):
+        part.transcribe(torch.full((1, 900), torch.nan), torch.tensor([900]))
+
+
+@pytest.mark.parametrize("name", ["wav2vec2", "whisper"])
+def test_a_model_that_is_not_there_is_named(name: str) -> None:
+    with pytest.raises(WeightsError, match="hf download nowhere"):
+        build("transcriber", name, {"model": "nowhere"})
+
+
+def ctc(**options: object):
+    torch.manual_seed(0)
+    return build("transcriber", "ctc", {"width": 32, "layers": 2, **options})
+
+
+def test_the_judge_hears_a_row_as_it_is_alone_whatever_lies_in_the_padding() -> None:
+    judge = ctc().eval()
+    wav, lengths = waves(8000, 16000, 5000)
+    dirty = torch.cat([wav, torch.full((3, 3000), 0.3)], dim=1)
+    scores, frames = judge.logits(*judge.features(wav, lengths))
+    again, _ = judge.logits(*judge.features(dirty, lengths))
+    for row, count in enumerate(frames.tolist()):
+        length = int(lengths[row])
+        alone, _ = judge.logits(
+            *judge.features(wav[row : row + 1, :length], lengths[row : row + 1])
+        )
+        torch.testing.assert_close(alone[0, :count], scores[row, :count], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(again[row, :count], scores[row, :count], atol=1e-5, rtol=1e-4)
+
+
+def test_the_judge_writes_its_alphabet_and_names_what_it_cannot() -> None:
+    judge = ctc()
+    assert judge.ids("It's ONE, two.") == judge.ids("it's one two")
+    with pytest.raises(DataError, match="'7'"):
+        judge.ids("7 up")
+
+
+def test_the_judge_learns_what_it_is_told(tmp_path: Path) -> None:
+    """Three tones, three letters: a loss that cannot fall would show here."""
+    judge = ctc(dropout=0.0)
+    time = torch.arange(8000) / 16000
+    tones = torch.stack([0.2 * torch.sin(2 * torch.pi * f * time) for f in (300, 900, 2700)])
+    lengths, words = torch.tensor([8000] * 3), ["a", "b", "c"]
+    mel, frames = judge.features(tones, lengths)
+    ids = [torch.tensor(judge.ids(word)) for word in words]
+    optimizer = torch.optim.Adam(judge.parameters(), 3e-3)
+    for _ in range(120):
+        scores, counts = judge.logits(mel, frames)
+        loss = torch.nn.functional.ctc_loss(
+            scores.log_softmax(-1).transpose(0, 1), torch.cat(ids), counts,
+            torch.tensor([len(i) for i in ids]),
+        )  # fmt: skip
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert judge.transcribe(tones, lengths) == words
+    judge.save(tmp_path)
+    again = ctc()
+    again.restore(tmp_path)
+    assert again.transcribe(tones, lengths) == words
