@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pystoi import stoi
 
 from slmkit.api import Codes, CodeSpec, DataError
-from slmkit.host import build
+from slmkit.host import build, host
+from slmkit.testing.metrics import metric_laws
 
 WORDS = st.lists(st.sampled_from(["one", "two", "three", "four"]), min_size=1, max_size=6)
 
@@ -105,3 +106,27 @@ def test_unit_edit_distance_is_levenshteins(a: list[int], b: list[int]) -> None:
         table[-1][-1],
         len(b_),
     )
+
+
+SENTENCES = ("one two three", "two two", "four words stand here")
+ITEMS = {
+    "wer": (SENTENCES, 0.0),
+    "cer": (SENTENCES, 0.0),
+    "exact": (SENTENCES, 1.0),
+    "mel-distance": (tuple(speechlike(seed) for seed in range(3)), 0.0),
+    "stoi": (tuple(speechlike(seed) for seed in range(3)), 1.0),
+    "unit-edit-distance": ((units(1, 2, 3), units(4, 4, 5), units(3, 2, 1, 0)), 0.0),
+}
+
+
+@pytest.mark.parametrize("name", [part.name for part in host().parts("metric")])
+def test_every_metric_keeps_the_laws(name: str) -> None:
+    items, best = ITEMS[name]
+    metric_laws(build("metric", name), items, best)
+
+
+def test_the_laws_find_a_metric_whose_direction_is_wrong() -> None:
+    metric = build("metric", "wer")
+    metric.direction = "higher"
+    with pytest.raises(AssertionError, match="better than a copy"):
+        metric_laws(metric, SENTENCES, 0.0)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from slmkit_transcribers.windows import windows
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     Wav2Vec2Config,
@@ -22,6 +25,7 @@ from transformers import (
 
 from slmkit.api import AudioError, DataError, WeightsError
 from slmkit.host import build
+from slmkit.testing.transcribers import transcriber_laws
 
 
 def waves(*lengths: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -145,3 +149,56 @@ def test_the_judge_learns_what_it_is_told(tmp_path: Path) -> None:
     again = ctc()
     again.restore(tmp_path)
     assert again.transcribe(tones, lengths) == words
+
+
+@pytest.mark.parametrize("name", ["ctc", "wav2vec2", "whisper"])
+def test_every_transcriber_keeps_the_laws(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if name == "ctc":
+        transcriber_laws(ctc, tmp_path / "saved")
+    else:
+        model = str(request.getfixturevalue(name))
+        transcriber_laws(lambda: build("transcriber", name, {"model": model}), tmp_path / "saved")
+
+
+def test_the_laws_find_a_transcriber_that_hears_the_padding(tmp_path: Path) -> None:
+    judge = ctc()
+    judge.transcribe = lambda wav, lengths: [f"{wav.shape[1]} wide"] * len(wav)
+    with pytest.raises(AssertionError, match="padding"):
+        transcriber_laws(lambda: judge, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["wav2vec2", "whisper"])
+def test_sound_longer_than_a_window_is_heard_to_its_end(
+    name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"slmkit_transcribers.{name}.WINDOW_S", 1.0)
+    part = build("transcriber", name, {"model": str(request.getfixturevalue(name))})
+    wav, lengths = waves(40000)
+    pieces = windows(wav[0], 16000, 1.0)
+    assert len(pieces) >= 3
+    each = [part.transcribe(p[None], torch.tensor([len(p)]))[0] for p in pieces]
+    assert part.transcribe(wav, lengths) == [" ".join(filter(None, each))]
+
+
+def test_sound_shorter_than_a_frame_is_heard(wav2vec2: Path) -> None:
+    part = build("transcriber", "wav2vec2", {"model": str(wav2vec2)})
+    assert len(part.transcribe(*waves(30))) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(samples=st.integers(1, 5000), longest=st.floats(0.05, 2.0), rate=st.integers(50, 1000))
+def test_windows_are_the_wave_and_none_is_too_long(samples: int, longest: float, rate: int) -> None:
+    wav = torch.randn(samples, generator=torch.Generator().manual_seed(samples))
+    pieces = windows(wav, rate, longest)
+    assert torch.equal(torch.cat(pieces), wav)
+    assert all(0 < len(piece) <= max(1, round(longest * rate)) for piece in pieces)
+
+
+def test_a_cut_lies_in_the_pause() -> None:
+    wav = torch.ones(3000)
+    wav[1700:1800] = 0.0
+    first, second = windows(wav, 1000, 2.0)
+    assert 1700 <= len(first) <= 1800
+    assert len(first) + len(second) == 3000

@@ -10,10 +10,20 @@ from torch import Tensor
 from slmkit.api import Transcriber
 from slmkit_transcribers.plugin import Wav2Vec2Options
 from slmkit_transcribers.pretrained import loaded, rows
+from slmkit_transcribers.windows import windows
+
+WINDOW_S = 30
+
+LEAST = 400
+"""Samples that the first frame spans."""
 
 
 class Wav2Vec2(Transcriber):
-    """Characters by CTC, greedily, each utterance by itself."""
+    """Characters by CTC, greedily, each utterance by itself: the group norm of wav2vec2-base
+    takes its statistics over time, padding included, and no mask helps.
+
+    Attention grows with the square of the length, so long sound is cut in pauses.
+    """
 
     sample_rate = 16000
 
@@ -30,14 +40,19 @@ class Wav2Vec2(Transcriber):
 
     @torch.inference_mode()
     def transcribe(self, wav: Tensor, lengths: Tensor) -> list[str]:
-        texts = []
-        for row in rows(wav, lengths):
-            heard = self._processor(
-                row.numpy(), sampling_rate=self.sample_rate, return_tensors="pt"
-            ).input_values
-            best = self._model(heard).logits.argmax(dim=-1)
-            texts.append(str(self._processor.batch_decode(best)[0]).strip())
-        return texts
+        return [
+            " ".join(filter(None, map(self._hear, windows(row, self.sample_rate, WINDOW_S))))
+            for row in rows(wav, lengths)
+        ]
+
+    def _hear(self, wav: Tensor) -> str:
+        heard = self._processor(
+            wav.numpy(), sampling_rate=self.sample_rate, return_tensors="pt"
+        ).input_values
+        # the convolutions have no frame to give for less than their reach
+        heard = torch.nn.functional.pad(heard, (0, max(0, LEAST - heard.shape[1])))
+        best = self._model(heard).logits.argmax(dim=-1)
+        return str(self._processor.batch_decode(best)[0]).strip()
 
     def save(self, folder: Path) -> None:
         """Nothing: the weights are named in the options."""

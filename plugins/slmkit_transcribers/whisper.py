@@ -11,12 +11,13 @@ from torch import Tensor
 from slmkit.api import Transcriber
 from slmkit_transcribers.plugin import WhisperOptions
 from slmkit_transcribers.pretrained import loaded, rows
+from slmkit_transcribers.windows import windows
 
 WINDOW_S = 30
 
 
 class Whisper(Transcriber):
-    """Greedy, in windows of thirty seconds, each utterance by itself."""
+    """Greedy, each utterance by itself, in windows of at most thirty seconds cut in pauses."""
 
     sample_rate = 16000
 
@@ -34,9 +35,8 @@ class Whisper(Transcriber):
 
     @torch.inference_mode()
     def transcribe(self, wav: Tensor, lengths: Tensor) -> list[str]:
-        window = WINDOW_S * self.sample_rate
         return [
-            " ".join(filter(None, (self._hear(part) for part in row.split(window))))
+            " ".join(filter(None, map(self._hear, windows(row, self.sample_rate, WINDOW_S))))
             for row in rows(wav, lengths)
         ]
 
