@@ -17,10 +17,10 @@ class UnitHifiGanOptions:
     config: str | None = option(None, "its config.json, which then decides every size")
     embedding_dim: int = option(128, "width of a unit's embedding")
     upsample_rates: list[int] = option(
-        help="their product is the samples of a frame", default_factory=lambda: [8, 5, 4, 4]
+        help="their product is the samples of a frame", default_factory=lambda: [5, 4, 4, 4]
     )
     upsample_kernel_sizes: list[int] = option(
-        help="of the transposed convolutions", default_factory=lambda: [16, 11, 8, 8]
+        help="of the transposed convolutions", default_factory=lambda: [11, 8, 8, 8]
     )
     upsample_initial_channel: int = option(192, "channels before the first, halved by each")
     resblock_kernel_sizes: list[int] = option(

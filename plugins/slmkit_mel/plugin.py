@@ -13,12 +13,12 @@ SAMPLE_RATE = 16000
 class MelKmOptions:
     """Frames, features and clusters."""
 
-    clusters: int = option(200, "number of units")
-    hop_length: int = option(640, "samples at 16 kHz for a frame: 320 is 50 Hz, 640 is 25 Hz")
+    clusters: int = option(400, "number of units")
+    hop_length: int = option(320, "samples at 16 kHz for a frame: 320 is 50 Hz, 640 is 25 Hz")
     window: int = option(640, "samples of the analysis window")
     mels: int = option(40, "mel bands")
     cepstra: int = option(13, "cosine coefficients of the log-mel; few drop the voice's pitch")
-    deltas: bool = option(True, "add each feature's slope over five frames")
+    deltas: bool = option(False, "add each feature's slope over five frames")
     frames: int = option(60000, "at most so many frames are kept to fit on")
     seed: int = option(0, "of the fit")
 

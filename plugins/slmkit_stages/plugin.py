@@ -43,10 +43,10 @@ class TrainVocoderOptions:
         default_factory=lambda: ["answer"],
     )
     utterances: int = option(2000, "at most so many")
-    steps: int = option(700, "steps")
+    steps: int = option(900, "steps")
     lr: float = option(2e-3, "peak learning rate")
     batch: int = option(8, "crops of a step")
-    frames: int = option(16, "frames of a crop")
+    frames: int = option(32, "frames of a crop")
     mel: float = option(1.0, "weight of the mel loss")
     stft: float = option(1.0, "weight of the multi-resolution STFT loss")
     duration: float = option(0.1, "weight of the duration loss")
@@ -75,7 +75,7 @@ class TrainJudgeOptions:
         "lean on sentences); none: all",
         default_factory=lambda: ["words"],
     )
-    steps: int = option(900, "optimizer steps")
+    steps: int = option(1200, "optimizer steps")
     lr: float = option(3e-3, "peak learning rate")
     batch_frames: int = option(6000, "log-mel frames (of 10 ms) in a batch, padding included")
     weight_decay: float = option(0.01, "of matrices")
