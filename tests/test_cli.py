@@ -156,7 +156,8 @@ def test_show_tells_what_the_author_declared() -> None:
     for fact in (part.declaration.source, part.declaration.licence, part.declaration.target):
         assert fact in text
     assert "sample rate 16000 Hz" in text
-    assert any(line.split()[:3] == ["clusters", "int", "200"] for line in text.splitlines())
+    clusters = str(part.declaration.options().clusters)
+    assert any(line.split()[:3] == ["clusters", "int", clusters] for line in text.splitlines())
 
 
 def test_show_goes_over_all_kinds_unless_told_one(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def slmkit_corpora() -> list[Declaration]:
             summary="utterances listed in a file: lhotse cuts, or plain JSON lines",
             target="slmkit_corpora.manifest:Manifest",
             options=ManifestOptions,
+            can=Can(audio=True, dialogue=True),
             source="lhotse's CutSet (Zelasko et al. 2021, arXiv:2110.12561)",
         ),
         Declaration(

@@ -34,7 +34,8 @@ def train_judge(options: TrainJudgeOptions, context: StageContext) -> None:
         batch_frames=options.batch_frames,
         weight_decay=options.weight_decay,
     )
-    train = listen(judge, chosen(context, "train", options.roles), context)
+    heard = few_sentences(chosen(context, "train", options.roles), options.sentences, context.seed)
+    train = listen(judge, heard, context)
     dev = listen(judge, chosen(context, "dev", options.roles)[:96], context)
     fit_ctc(judge, train, dev, training, context)
     context.keep("judge", judge)
@@ -74,6 +75,13 @@ def chosen(context: StageContext, split: str, roles: Sequence[str]) -> list[Utte
         if wanted and utterance.audio and utterance.text:
             found.setdefault((utterance.audio, utterance.start, utterance.duration), utterance)
     return list(found.values())
+
+
+def few_sentences(utterances: list[Utterance], most: int, seed: int) -> list[Utterance]:
+    """All random words, and at most so many of the others, so that the words keep their weight."""
+    words = [u for u in utterances if u.role == "words"]
+    others = [u for u in utterances if u.role != "words"]
+    return words + random.Random(seed).sample(others, min(most, len(others)))
 
 
 def listen(

@@ -39,11 +39,14 @@ class TrainVocoderOptions:
     """How a unit vocoder is trained, and on whom."""
 
     roles: list[str] = option(
-        help="roles of the utterances it learns from (answer: the assistant's voice); none: all",
-        default_factory=lambda: ["answer"],
+        help="roles of the utterances it learns from (words: in random order, so that it cannot "
+        "lean on sentences); none: all",
+        default_factory=lambda: ["words", "question", "answer"],
     )
-    utterances: int = option(2000, "at most so many")
-    steps: int = option(900, "steps")
+    sentences: int = option(
+        2000, "at most so many utterances of roles other than words: how words run together"
+    )
+    steps: int = option(1000, "optimizer steps")
     lr: float = option(2e-3, "peak learning rate")
     batch: int = option(8, "crops of a step")
     frames: int = option(32, "frames of a crop")

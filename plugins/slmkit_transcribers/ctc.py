@@ -25,8 +25,8 @@ SILENT = str.maketrans("", "", string.punctuation.replace("'", ""))
 class Ctc(nn.Module, Transcriber):
     """Residual convolutions from log-mel (10 ms) to characters (20 ms), read greedily.
 
-    It hears about a quarter of a second to either side and nothing beyond: enough to spell a word
-    by its sound, too little to guess it from the sentence. So it suits a judge.
+    By default it hears 0.4 s to either side and nothing beyond: enough to spell a word by its
+    sound, too little to guess it from the sentence. So it suits a judge.
     """
 
     sample_rate = 16000

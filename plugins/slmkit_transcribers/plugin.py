@@ -12,8 +12,8 @@ class CtcOptions:
     """Sizes of the network, and what it writes."""
 
     width: int = option(256, "channels of the convolutions")
-    layers: int = option(6, "convolutions after the first one")
-    kernel: int = option(5, "frames (of 20 ms) that a convolution sees")
+    layers: int = option(5, "convolutions after the first one")
+    kernel: int = option(9, "frames (of 20 ms) that a convolution sees")
     mels: int = option(64, "bands of the log-mel spectrogram")
     dropout: float = option(0.1, "of what a convolution adds, while training")
     alphabet: str = option("abcdefghijklmnopqrstuvwxyz' ", "the characters that it writes")
