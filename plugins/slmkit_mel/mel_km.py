@@ -99,4 +99,4 @@ def slopes(features: Tensor) -> Tensor:
     padded = torch.cat([features[:1].expand(2, -1), features, features[-1:].expand(2, -1)])
     near = padded[3:-1] - padded[1:-3]
     far = padded[4:] - padded[:-4]
-    return (near + 2 * far) / 5
+    return (near + 2 * far) / 10
