@@ -101,7 +101,7 @@ def test_a_model_that_is_not_there_is_named(name: str) -> None:
 
 def ctc(**options: object):
     torch.manual_seed(0)
-    return build("transcriber", "ctc", {"width": 32, "layers": 2, **options})
+    return build("transcriber", "ctc", {"width": 32, "layers": 2, "kernel": 5, **options})
 
 
 def test_the_judge_hears_a_row_as_it_is_alone_whatever_lies_in_the_padding() -> None:
