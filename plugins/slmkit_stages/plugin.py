@@ -39,14 +39,11 @@ class TrainVocoderOptions:
     """How a unit vocoder is trained, and on whom."""
 
     roles: list[str] = option(
-        help="roles of the utterances it learns from (words: in random order, so that it cannot "
-        "lean on sentences); none: all",
-        default_factory=lambda: ["words", "question", "answer"],
+        help="roles of the utterances it learns from (answer: the assistant's voice); none: all",
+        default_factory=lambda: ["answer"],
     )
-    sentences: int = option(
-        2000, "at most so many utterances of roles other than words: how words run together"
-    )
-    steps: int = option(1000, "optimizer steps")
+    utterances: int = option(2000, "at most so many")
+    steps: int = option(900, "steps")
     lr: float = option(2e-3, "peak learning rate")
     batch: int = option(8, "crops of a step")
     frames: int = option(32, "frames of a crop")
@@ -76,7 +73,10 @@ class TrainJudgeOptions:
     roles: list[str] = option(
         help="roles of the utterances it learns from (words: in random order, so that it cannot "
         "lean on sentences); none: all",
-        default_factory=lambda: ["words"],
+        default_factory=lambda: ["words", "question", "answer"],
+    )
+    sentences: int = option(
+        2000, "at most so many utterances of roles other than words: how words run together"
     )
     steps: int = option(1200, "optimizer steps")
     lr: float = option(3e-3, "peak learning rate")

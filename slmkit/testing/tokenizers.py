@@ -62,7 +62,7 @@ def _ignores_the_batch(part: Tokenizer, wav: Tensor, lengths: Tensor, together: 
 
 
 def _same(a: Codes, b: Codes) -> bool:
-    return torch.equal(a.values, b.values) and torch.equal(a.lengths, b.lengths)
+    return bool(torch.equal(a.values, b.values) and torch.equal(a.lengths, b.lengths))
 
 
 def _refuses(part: Tokenizer, wav: Tensor, lengths: Tensor) -> bool:
