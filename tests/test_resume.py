@@ -188,7 +188,7 @@ class TestTrainer:
         told = capfd.readouterr()
         assert told.out == ""
         shown = [line for line in told.err.splitlines() if not line.startswith(("t:", "["))]
-        assert [line.split(":")[0] for line in shown] == ["runs/t"]
+        assert [line.split(":")[0] for line in shown] == ["runs/t", "report"]
 
     def test_unknown_arguments(self, folder):
         from slmkit.training.trainer import make_trainer

@@ -133,17 +133,17 @@ def test_the_judge_learns_what_it_is_told(tmp_path: Path) -> None:
     tones = torch.stack([0.2 * torch.sin(2 * torch.pi * f * time) for f in (300, 900, 2700)])
     lengths, words = torch.tensor([8000] * 3), ["a", "b", "c"]
     mel, frames = judge.features(tones, lengths)
-    ids = [torch.tensor(judge.ids(word)) for word in words]
-    optimizer = torch.optim.Adam(judge.parameters(), 1e-2)
-    for _ in range(300):
+    ids = torch.tensor([judge.ids(word)[0] for word in words])
+    optimizer = torch.optim.Adam(judge.parameters(), 3e-3)
+    for step in range(1500):
         scores, counts = judge.logits(mel, frames)
-        loss = torch.nn.functional.ctc_loss(
-            scores.log_softmax(-1).transpose(0, 1), torch.cat(ids), counts,
-            torch.tensor([len(i) for i in ids]),
-        )  # fmt: skip
+        log_probs = scores.log_softmax(-1).transpose(0, 1)
+        loss = torch.nn.functional.ctc_loss(log_probs, ids, counts, torch.tensor([1, 1, 1]))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if step % 50 == 49 and judge.transcribe(tones, lengths) == words:
+            break
     assert judge.transcribe(tones, lengths) == words
     judge.save(tmp_path)
     again = ctc()
