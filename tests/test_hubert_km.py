@@ -14,6 +14,7 @@ from transformers import HubertConfig, HubertModel
 
 from slmkit.api import AudioError, DataError, WeightsError
 from slmkit.host import build
+from slmkit.testing import tokenizer_laws
 
 WIDTH, CLUSTERS = 32, 12
 
@@ -55,6 +56,10 @@ def waves(*lengths: int) -> tuple[torch.Tensor, torch.Tensor]:
     return wav, torch.tensor(lengths)
 
 
+def test_the_laws_are_kept(folder: Path, tmp_path: Path) -> None:
+    tokenizer_laws(lambda: tokenizer(folder), tmp_path / "saved")
+
+
 def test_units_are_those_of_each_row_alone_through_transformers(folder: Path) -> None:
     ours = tokenizer(folder)
     reference = HubertModel.from_pretrained(folder).eval()
@@ -78,6 +83,15 @@ def test_padding_and_what_lies_in_it_change_nothing(folder: Path) -> None:
     alone = ours.encode(wav[:1, :4000], lengths[:1])
     assert torch.equal(again.values, codes.values)
     assert torch.equal(alone.values[0], codes.row(0).values[0])
+
+
+def test_features_are_the_same_to_the_last_bit_among_rows_of_one_length(folder: Path) -> None:
+    ours = tokenizer(folder)
+    wav, lengths = waves(400, 700, 700, 700, 8000, 8000)
+    together = ours.features(wav, lengths)
+    for row, length in enumerate(lengths.tolist()):
+        (alone,) = ours.features(wav[row : row + 1, :length], lengths[row : row + 1])
+        assert torch.equal(alone, together[row])
 
 
 def test_padding_by_forty_samples_gives_a_frame_a_hop(folder: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slmkit_mel.mel_km import cosine_transform, slopes
 
-from slmkit.api import Codes, CodeSpec, DataError, MisfitError
+from slmkit.api import Codes, CodeSpec, DataError, MisfitError, OptionsError
 from slmkit.codecs.griffin_lim import linear_of_mel
 from slmkit.codecs.kmeans import assign, fit_kmeans, sample_frames
 from slmkit.codecs.mel import LogMel, mel_filters
@@ -58,6 +58,31 @@ def test_what_is_not_fitted_says_so() -> None:
         build("vocoder", "griffin-lim", spec=CodeSpec(16000, 300, (16,)))
     with pytest.raises(DataError, match="too few"):
         build("tokenizer", "mel-km", {"clusters": 9999}).fit([sounds(16000)])
+
+
+@settings(max_examples=40, deadline=None)
+@given(lengths=st.lists(st.sampled_from([1, 22, 320, 321, 700, 5000, 12345]), min_size=2))
+def test_features_are_the_same_to_the_last_bit_in_any_batch(lengths: list[int]) -> None:
+    torch.manual_seed(len(lengths))
+    part = build("tokenizer", "mel-km", OPTIONS)
+    wav = torch.randn(len(lengths), max(lengths)) * 0.1
+    together = part.features(wav, torch.tensor(lengths))
+    for row, length in enumerate(lengths):
+        (alone,) = part.features(wav[row : row + 1, :length], torch.tensor([length]))
+        assert torch.equal(alone, together[row])
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"clusters": 0}, "at least 1"),
+        ({"hop_length": 640, "window": 400}, "raise window"),
+        ({"mels": 13}, "raise mels"),
+    ],
+)
+def test_frames_that_cannot_be_are_refused(options: dict[str, int], named: str) -> None:
+    with pytest.raises(OptionsError, match=named):
+        build("tokenizer", "mel-km", options)
 
 
 def test_level_does_not_change_a_unit() -> None:

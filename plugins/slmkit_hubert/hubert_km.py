@@ -24,8 +24,9 @@ SAMPLE_RATE = 16000
 class HubertKm(nn.Module, Tokenizer):
     """The nearest of `clusters` centroids to a HuBERT layer's output at each frame.
 
-    hubert-base normalizes its first convolution over time, padding included, mask or not: a padded
-    row would get other units than alone. Only rows of the same length therefore share a batch.
+    Rows go through the network one by one. hubert-base normalizes its first convolution over time,
+    padding included, mask or not: a padded row would get other units than alone. Even among rows
+    of one length products of matrices round otherwise than alone, by 4e-6.
     """
 
     def __init__(self, options: HubertKmOptions) -> None:
@@ -87,27 +88,23 @@ class HubertKm(nn.Module, Tokenizer):
 
     @torch.inference_mode()
     def features(self, wav: Tensor, lengths: Tensor) -> list[Tensor]:
-        """The layer's output [t, d] of each row, as it is alone."""
+        """The layer's output [t, d] of each row."""
+        return [
+            self._features(row[:length]) for row, length in zip(wav, lengths.tolist(), strict=True)
+        ]
+
+    def _features(self, wav: Tensor) -> Tensor:
+        """[t, d] of one wave [n]; one that is shorter than a frame is filled up with zeros."""
+        if len(wav) == 0:
+            raise AudioError("an utterance of no samples has no units")
         if not torch.isfinite(wav).all():
             raise AudioError("the wave holds samples that are not finite numbers")
-        if int(lengths.min()) < 1:
-            raise AudioError("an utterance of no samples has no units")
-        rows: list[Tensor] = [torch.empty(0)] * len(wav)
-        for length in sorted(set(lengths.tolist())):
-            same = (lengths == length).nonzero()[:, 0].tolist()
-            for index, row in zip(same, self._layer(wav[same, :length]), strict=True):
-                rows[index] = row
-        return rows
-
-    def _layer(self, wav: Tensor) -> Tensor:
-        """[b, t, d] of rows without padding; a wave shorter than one frame is filled with zeros."""
         if self.options.normalize:
-            wav = F.layer_norm(wav, wav.shape[-1:])
+            wav = F.layer_norm(wav, wav.shape)
         wav = F.pad(wav, (self.options.pad, self.options.pad))
-        wav = F.pad(wav, (0, max(0, self._shortest - wav.shape[1])))
-        hidden: Tensor = self.hubert(wav, output_hidden_states=True).hidden_states[
-            self.options.layer
-        ]
+        wav = F.pad(wav, (0, max(0, self._shortest - len(wav))))
+        states = self.hubert(wav[None], output_hidden_states=True).hidden_states
+        hidden: Tensor = states[self.options.layer][0]
         return hidden
 
     @property

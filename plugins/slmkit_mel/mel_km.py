@@ -22,8 +22,7 @@ LEAST_SPREAD = 1e-2
 
 
 class MelKm(nn.Module, Tokenizer):
-    """Cepstra of each frame, normalized over the utterance, and their slopes, to the nearest of
-    `clusters` centroids.
+    """Cepstra of each frame, normalized over the utterance, to the nearest of `clusters` centroids.
 
     Mean and variance are taken over the utterance's own frames, so that voice, level and
     microphone weigh little; a unit therefore depends on the whole utterance and on nothing else.
@@ -46,9 +45,8 @@ class MelKm(nn.Module, Tokenizer):
 
         def frames() -> Iterator[np.ndarray]:
             for wav, lengths in batches:
-                features, counts = self.features(wav, lengths)
-                for row, count in zip(features, counts.tolist(), strict=True):
-                    yield row[:count].numpy()
+                for row in self.features(wav, lengths):
+                    yield row.numpy()
 
         sample = sample_frames(frames(), self.options.frames, self.options.seed)
         self.centroids.copy_(fit_kmeans(sample, self.options.clusters, self.options.seed))
@@ -57,28 +55,27 @@ class MelKm(nn.Module, Tokenizer):
     def encode(self, wav: Tensor, lengths: Tensor) -> Codes:
         if torch.isnan(self.centroids).any():
             raise DataError("the tokenizer 'mel-km' has not been fitted: run its stage `fit` first")
-        if int(lengths.min()) < 1:
-            raise AudioError("an utterance of no samples has no units")
-        features, counts = self.features(wav, lengths)
-        units = assign(features, self.centroids)
-        real = torch.arange(units.shape[1]) < counts[:, None]
-        return Codes((units * real)[:, None], counts, self.spec)
+        rows = self.features(wav, lengths)
+        return Codes.pad([assign(row, self.centroids)[None] for row in rows], self.spec)
 
-    def features(self, wav: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Features [b, t, d] and the number of frames [b] of each row."""
+    def features(self, wav: Tensor, lengths: Tensor) -> list[Tensor]:
+        """Each row's features [t, d].
+
+        Rows are computed one by one: a product of matrices rounds otherwise when it has more
+        rows, and a frame that lies between two centroids would change sides. It costs no time.
+        """
+        return [
+            self._features(row[:length]) for row, length in zip(wav, lengths.tolist(), strict=True)
+        ]
+
+    def _features(self, wav: Tensor) -> Tensor:
+        """Features [t, d] of one wave [n]."""
+        if len(wav) == 0:
+            raise AudioError("an utterance of no samples has no units")
         if not torch.isfinite(wav).all():
             raise AudioError("the wave holds samples that are not finite numbers")
-        mel = self.mel(wav, lengths)
-        counts = self.mel.frames(lengths)
+        mel = self.mel(wav[None])[0]
         cepstra = torch.cat([mel @ self.transform, mel.mean(dim=-1, keepdim=True)], dim=-1)
-        rows = [
-            self._normalized(row[:count])
-            for row, count in zip(cepstra, counts.tolist(), strict=True)
-        ]
-        return nn.utils.rnn.pad_sequence(rows, batch_first=True), counts
-
-    def _normalized(self, cepstra: Tensor) -> Tensor:
-        """One utterance's features [t, d], alone, so that no neighbour can change a sum."""
         centred = cepstra - cepstra.mean(dim=0)
         spread = centred.square().mean(dim=0).sqrt()
         static = centred / spread.clamp(min=LEAST_SPREAD)

@@ -22,6 +22,17 @@ class MelKmOptions:
     frames: int = option(60000, "at most so many frames are kept to fit on")
     seed: int = option(0, "of the fit")
 
+    def __post_init__(self) -> None:
+        if min(self.clusters, self.hop_length, self.cepstra) < 1:
+            raise ValueError("clusters, hop_length and cepstra are at least 1")
+        if self.window < self.hop_length:
+            raise ValueError(
+                f"a window of {self.window} samples leaves gaps between frames of "
+                f"{self.hop_length}: raise window"
+            )
+        if self.cepstra >= self.mels:
+            raise ValueError(f"{self.mels} mels have fewer than {self.cepstra} cepstra: raise mels")
+
     def can(self, base: Can) -> Can:
         """Its frame rate follows from the hop."""
         from dataclasses import replace
@@ -43,7 +54,7 @@ def slmkit_tokenizers() -> list[Declaration]:
     return [
         Declaration(
             name="mel-km",
-            summary="k-means units of normalized cepstra and their slopes; fitted in seconds",
+            summary="k-means units of normalized cepstra; fitted in seconds",
             target="slmkit_mel.mel_km:MelKm",
             options=MelKmOptions,
             can=Can(codebooks=1, sample_rate=SAMPLE_RATE, causal=False),
