@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from slmkit_stages.plugin import TokenizeOptions
+from slmkit_stages.tokenize import tokenize
 
 import slmkit
-from slmkit.api import DataError, SlmkitError, StageError
+from slmkit.api import AudioError, Codes, CodeSpec, DataError, SlmkitError, StageError
 from slmkit.data.audio import write_audio
-from slmkit.data.manifest import load_manifest
+from slmkit.data.manifest import load_manifest, write_manifest
 from slmkit.data.store import TokenStore
 from slmkit.host import load_part
 
@@ -104,6 +107,105 @@ def test_an_empty_manifest_stops_with_a_line(tmp_path: Path) -> None:
     path = recipe(tmp_path, {"part": "manifest", "manifest": str(tmp_path / "manifest.jsonl")})
     with pytest.raises((DataError, StageError), match=r"manifest\.jsonl"):
         slmkit.run(path, output=tmp_path / "run")
+
+
+class Bench:
+    """A stage's context without an engine: a manifest above, one part, a folder."""
+
+    def __init__(self, folder: Path, manifest: Path, part: object) -> None:
+        (folder / "manifest").mkdir(parents=True, exist_ok=True)
+        write_manifest(folder / "manifest" / "manifest.jsonl", load_manifest(manifest))
+        self.folder, self.tokenizer, self.said = folder, part, []
+        self.say = self.said.append
+
+    def part(self, slot: str) -> object:
+        return self.tokenizer
+
+    def find(self, slot: str) -> None:
+        return None
+
+    def read(self, name: str) -> Path:
+        return self.folder / name
+
+    @contextmanager
+    def progress(self, text: str, total: int | None = None):
+        yield lambda done, total=None, text="": None
+
+
+class Choosy:
+    """Refuses a batch with any wave shorter than a third of a second."""
+
+    spec = CodeSpec(16000, 320, (8,))
+
+    def encode(self, wav: torch.Tensor, lengths: torch.Tensor) -> Codes:
+        if int(lengths.min()) < 16000 // 3:
+            raise AudioError("too short")
+        return Codes.pad(
+            [torch.zeros(1, int(n) // 320, dtype=torch.int64) for n in lengths], self.spec
+        )
+
+
+def test_only_what_the_tokenizer_refuses_is_left_out_and_named(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "stage", recorded(tmp_path), Choosy())
+    tokenize(TokenizeOptions(on_error="skip"), bench)
+    ids = TokenStore.open(bench.folder / "codes").ids()
+    assert ids == {f"u{i}" for i in range(2, 8)}
+    assert bench.said == [
+        "left out 'u0': too short",
+        "left out 'u1': too short",
+        "2 of 8 utterances were left out",
+    ]
+    with pytest.raises(AudioError, match="utterance 'u0': too short"):
+        tokenize(TokenizeOptions(), bench)
+
+
+def test_what_is_coded_stays_when_a_later_sound_is_broken_and_is_not_coded_again(
+    tmp_path: Path,
+) -> None:
+    manifest = recorded(tmp_path)
+    bench = Bench(tmp_path / "stage", manifest, tokenizer := Counting())
+    whole = (tmp_path / "5.flac").read_bytes()
+    (tmp_path / "5.flac").write_bytes(whole[:200])
+    with pytest.raises(AudioError, match=r"'u5'.*5\.flac"):
+        tokenize(TokenizeOptions(batch_seconds=0.5), bench)
+    before = TokenStore.open(bench.folder / "codes").ids()
+    assert {"u0", "u1", "u2", "u3", "u4"} <= before
+    tokenize(TokenizeOptions(on_error="skip"), bench)
+    tokenize(TokenizeOptions(on_error="skip"), bench)
+    assert TokenStore.open(bench.folder / "codes").ids() == {f"u{i}" for i in range(8) if i != 5}
+    (tmp_path / "5.flac").write_bytes(whole)
+    tokenize(TokenizeOptions(), bench)
+    assert len(TokenStore.open(bench.folder / "codes")) == tokenizer.rows == 8
+
+
+class Counting(Choosy):
+    rows = 0
+
+    def encode(self, wav: torch.Tensor, lengths: torch.Tensor) -> Codes:
+        self.rows += len(wav)
+        return Codes.pad(
+            [torch.ones(1, int(n) // 320, dtype=torch.int64) for n in lengths], self.spec
+        )
+
+
+def test_sound_that_utterances_share_is_coded_once(tmp_path: Path) -> None:
+    manifest = recorded(tmp_path, 4)
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    again = [{**row, "id": f"again-{row['id']}"} for row in rows]
+    manifest.write_text("\n".join(map(json.dumps, rows + again)) + "\n")
+    tokenize(TokenizeOptions(), bench := Bench(tmp_path / "stage", manifest, Counting()))
+    assert len(TokenStore.open(bench.folder / "codes")) == 8
+    assert bench.tokenizer.rows == 4
+
+
+def test_nothing_that_can_be_coded_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="no utterance could be coded"):
+        tokenize(
+            TokenizeOptions(on_error="skip"),
+            Bench(tmp_path / "stage", recorded(tmp_path, 2), Choosy()),
+        )
+    with pytest.raises(SlmkitError, match=r"on_error.*did you mean skip"):
+        tokenize(TokenizeOptions(on_error="skp"), Bench(tmp_path, tmp_path / "manifest.jsonl", 0))
 
 
 @pytest.mark.slow

@@ -204,7 +204,7 @@ def test_a_voice_is_heard() -> None:
     voices = torch.randn(2, 8)
     first, second = (speaker.synthesize(codes, voice[None])[0] for voice in voices)
     assert (first - second).abs().max() > 1e-6
-    with pytest.raises(ValueError, match="speaker"):
+    with pytest.raises(MisfitError, match="speaker"):
         speaker.synthesize(codes)
 
 

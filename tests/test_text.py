@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,29 @@ def test_hf_counts_the_pretrained_pieces_alone(hf_folder: Path, tmp_path: Path) 
     again = build("text", "hf", {"model": str(hf_folder)})
     again.restore(tmp_path / "saved")
     assert again.encode(text) == part.encode(text)
+
+
+def test_hf_names_a_character_without_a_piece(tmp_path: Path) -> None:
+    inner = Tokenizer(models.WordLevel({"<unk>": 0, "a": 1, "b": 2}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    inner.decoder = decoders.Fuse()
+    PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>").save_pretrained(tmp_path)
+    part = build("text", "hf", {"model": str(tmp_path)})
+    assert part.encode("abba") == [1, 2, 2, 1]
+    with pytest.raises(DataError, match="unknown character 'c'"):
+        part.encode("abca")
+
+
+def test_bpe_gives_the_same_pieces_in_every_process(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from slmkit.host import build; "
+        "part = build('text', 'bpe', {'size': 290}); part.fit(sys.argv[2:]); "
+        "part.save(Path(sys.argv[1]))"
+    )
+    bpe(290).save(tmp_path / "here")
+    subprocess.run([sys.executable, "-c", script, tmp_path / "there", *CORPUS], check=True)
+    files = [tmp_path / place / "tokenizer.json" for place in ("here", "there")]
+    assert files[0].read_text() == files[1].read_text()
 
 
 @pytest.mark.parametrize("make", [bpe, characters])

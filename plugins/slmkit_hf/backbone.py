@@ -1,88 +1,169 @@
 """The backbone `hf`.
 
-Letters: b (batch), l (step), d (width).
+Letters: b (batch), l (step), d (width), v (vocabulary), h (head), w (width of a head).
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from slmkit.api import Backbone, State, WeightsError
+from slmkit.api import Backbone, MisfitError, OptionsError, State, WeightsError
+from slmkit.codecs import cache
 from slmkit_hf.plugin import HfBackboneOptions
+from slmkit_hf.rows import RowCache, kinds_of_attention, masks
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+PROBED = 4
 
 
 class HfBackbone(nn.Module, Backbone):
-    """A transformers model between its embeddings and its head, with a preallocated cache.
+    """A model of transformers between its embeddings and its head.
 
-    Rows that stand at different positions share the cache's columns: a column that is padding in a
-    row is masked there, and positions are counted for each row by itself.
+    The state is a cache of `slmkit.codecs.cache`. What does not fit is refused with MisfitError:
+    recurrent and linear layers (Mamba), positions that are not taken from `position_ids` (ALiBi),
+    and, of pretrained models, scores that are more than a projection of the hidden state.
     """
 
     def __init__(self, options: HfBackboneOptions) -> None:
         super().__init__()
-        from transformers import AutoConfig, AutoModelForCausalLM
-
-        try:
-            config = AutoConfig.from_pretrained(options.model)
-            if options.pretrained:
-                whole = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32)
-            else:
-                whole = AutoModelForCausalLM.from_config(config)
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise WeightsError(
-                f"backbone 'hf': no causal language model at '{options.model}' ({reason}); give a "
-                f"folder, or download it: hf download {options.model}"
-            ) from None
-        self._tables = None
-        if options.pretrained:
-            rows = whole.get_input_embeddings().weight, whole.get_output_embeddings().weight
-            self._tables = (rows[0].detach().clone(), rows[1].detach().clone())
+        if options.dtype not in DTYPES:
+            raise OptionsError([f"backbone 'hf': dtype '{options.dtype}' is none of {[*DTYPES]}"])
+        whole = _load(options)
         self.config = whole.config
+        kinds_of_attention(self.config)
+        table = whole.get_input_embeddings()
+        self.width = int(table.weight.shape[1])
+        self._tables = _tables(whole) if options.pretrained else None
         self.model = whole.base_model
         # the vocabulary's tables belong to SpeechLM
         self.model.set_input_embeddings(nn.Identity())
-        self.width = int(self.config.get_text_config().hidden_size)
+        if options.gradient_checkpointing:
+            self.model.gradient_checkpointing_enable()
+        self._cache_shape: tuple[int, int, int] | None = None
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        dtype: torch.dtype = next(self.model.parameters()).dtype
+        return dtype
 
     def forward(self, embedded: Tensor) -> Tensor:
-        hidden: Tensor = self.model(inputs_embeds=embedded, use_cache=False).last_hidden_state
-        return hidden
+        """[b, l, d] -> [b, l, d]; padding belongs at the end, where causality hides it."""
+        taken = embedded.to(self._dtype)
+        hidden = self.model(inputs_embeds=taken, use_cache=False).last_hidden_state
+        return hidden.to(embedded.dtype)
 
     def empty_state(self, batch: int, steps: int) -> State:
-        """A static cache; `copy.deepcopy` of a state is an independent one."""
-        from transformers import StaticCache
-
-        device = next(self.parameters()).device
-        return {
-            "cache": StaticCache(config=self.config, max_cache_len=steps),
-            "real": torch.zeros(batch, steps, dtype=torch.bool, device=device),
-            "columns": 0,
-            "lengths": torch.zeros(batch, dtype=torch.int64, device=device),
-        }
+        """A cache for `steps` steps of each row. The first call tries whether the model can be
+        followed step by step, and raises MisfitError where it cannot."""
+        if self._cache_shape is None:
+            self._cache_shape = self._probe()
+        layers, heads, width = self._cache_shape
+        like = next(self.model.parameters())
+        return cache.empty(batch, steps, layers=layers, heads=heads, width=width, like=like)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def step(
         self, embedded: Tensor, state: State, lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """Go on from a state, which is spent. Raises IndexError beyond its steps."""
-        batch, chunk = embedded.shape[:2]
-        if lengths is None:
-            lengths = torch.full((batch,), chunk, device=embedded.device)
-        begin, end = state["columns"], state["columns"] + chunk
-        if end > state["real"].shape[1]:
-            raise IndexError(f"step {end} of a state of {state['real'].shape[1]} steps")
-        columns = torch.arange(chunk, device=embedded.device)
-        state["real"][:, begin:end] = columns < lengths[:, None]
+        """Go on from a state by `embedded` [b, l, d] of which `lengths` [b] steps are real.
+
+        No gradient flows, and the state is spent; keep a `cache.clone` to go on from it twice.
+        Raises IndexError where a row would go beyond the state's steps.
+        """
+        at = cache.chunk(state, embedded.shape[1], lengths)
         hidden = self.model(
-            inputs_embeds=embedded,
-            attention_mask=state["real"][:, :end].long(),
-            position_ids=state["lengths"][:, None] + columns,
-            past_key_values=state["cache"],
+            inputs_embeds=embedded.to(self._dtype),
+            attention_mask=masks(self.config, at, self._dtype),
+            # padding may lie beyond the last position that the model knows
+            position_ids=torch.where(at.slots > 0, at.positions, 0),
+            past_key_values=RowCache(state, at),
             use_cache=True,
         ).last_hidden_state
-        return hidden, {**state, "columns": end, "lengths": state["lengths"] + lengths}
+        return hidden.to(embedded.dtype), cache.advance(state, at)
 
     def pretrained_embeddings(self) -> tuple[Tensor, Tensor] | None:
-        """The rows [v, d] of the model's input embedding and output projection."""
+        """The rows [v, d] of the model's input embedding and output projection, or None where its
+        weights are random."""
         return self._tables
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def _probe(self) -> tuple[int, int, int]:
+        """Layers, key heads and head width of the cache, if steps give what the whole gives."""
+        training = self.training
+        self.eval()
+        try:
+            x = _noise(self.width).to(next(self.model.parameters()))
+            found = self.model(inputs_embeds=x, use_cache=True).past_key_values
+            shapes = {(t.shape[1], t.shape[3]) for held in found.layers for t in _pair(held)}
+            (shape,) = shapes
+            self._cache_shape = (len(found.layers), *shape)
+            whole, state = self(x), self.empty_state(1, PROBED)
+            real = torch.tensor([PROBED - 1], device=x.device)
+            first, state = self.step(x, state, real)
+            last, _ = self.step(x[:, -1:], state)
+            apart = (torch.cat((first[:, :-1], last), dim=1) - whole).float().norm()
+            fits, reason = bool(apart <= 0.05 * whole.float().norm()), "its steps differ"
+        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            fits, reason = False, f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        finally:
+            self.train(training)
+        if not fits:
+            self._cache_shape = None
+            raise MisfitError(
+                f"backbone 'hf': '{self.config.model_type}' cannot go on step by step in rows of "
+                f"different lengths ({reason}); take a model of plain attention"
+            )
+        return len(found.layers), *shape
+
+
+def _load(options: HfBackboneOptions) -> Any:
+    """The whole model. Raises WeightsError."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    dtype = DTYPES[options.dtype]
+    try:
+        if options.pretrained:
+            return AutoModelForCausalLM.from_pretrained(
+                options.model, dtype=dtype, use_safetensors=True
+            )
+        config = AutoConfig.from_pretrained(options.model)
+        return AutoModelForCausalLM.from_config(config, dtype=dtype)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(
+            f"backbone 'hf': no causal language model at '{options.model}' ({reason}); give a "
+            f"folder with safetensors, or download it: hf download {options.model}"
+        ) from None
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def _tables(whole: Any) -> tuple[Tensor, Tensor]:
+    """Input rows (as the embedding gives them: some scale) and output rows [v, d]. Raises
+    MisfitError where the scores are not their product with the hidden state."""
+    table, head = whole.get_input_embeddings(), whole.get_output_embeddings()
+    rows_in = table(torch.arange(table.weight.shape[0], device=table.weight.device))
+    rows_out = head.weight.detach().clone()
+    tokens = torch.arange(PROBED, device=table.weight.device)[None] % len(rows_in)
+    whole.eval()
+    scores = whole(tokens, use_cache=False).logits.float()
+    hidden = whole.base_model(inputs_embeds=rows_in[tokens], use_cache=False).last_hidden_state
+    plain = (hidden @ rows_out.T).float()
+    if (scores - plain).norm() > 0.05 * scores.norm():
+        raise MisfitError(
+            f"backbone 'hf': the scores of '{whole.config.model_type}' are more than a projection "
+            f"(scaled, capped or biased), which slmkit's heads do not do; take another model, or "
+            f"pretrained: false"
+        )
+    return rows_in, rows_out
+
+
+def _pair(held: Any) -> tuple[Tensor, Tensor]:
+    """Keys and values [b, h, l, w] of one layer of a cache of transformers."""
+    return held.keys, held.values
+
+
+def _noise(width: int) -> Tensor:
+    return torch.randn(1, PROBED, width, generator=torch.Generator().manual_seed(0))

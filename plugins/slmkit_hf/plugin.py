@@ -13,6 +13,10 @@ class HfBackboneOptions:
 
     model: str = option(help="folder or hub id of a causal language model of transformers")
     pretrained: bool = option(True, "its weights; false: random ones of its config.json")
+    dtype: str = option("float32", "of the weights: float32, bfloat16 or float16")
+    gradient_checkpointing: bool = option(
+        False, "compute activations again in the backward pass instead of keeping them"
+    )
 
 
 @hookimpl

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -114,8 +113,3 @@ def _refuse_variants(config: Mapping[str, Any], where: str) -> None:
     activation = config.get("hidden_act", "silu")
     if activation != "silu":
         raise WeightsError(f"{where}: activation '{activation}' is not supported, only 'silu'")
-
-
-def describe(architecture: Architecture) -> dict[str, Any]:
-    """As plain values."""
-    return dataclasses.asdict(architecture)

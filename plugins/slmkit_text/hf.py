@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from slmkit.api import TextTokenizer, WeightsError
+from slmkit.api import DataError, TextTokenizer, WeightsError
 from slmkit_text.plugin import HfTextOptions
 
 
@@ -35,7 +35,19 @@ class HfText(TextTokenizer):
         return int(self._tokenizer.vocab_size)
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text; specials inside are ordinary text."""
+        """The ids of a text; specials inside are ordinary text. Raises DataError naming a
+        character for which the tokenizer has no piece."""
+        ids = self._pieces(text)
+        unknown = self._tokenizer.unk_token_id
+        if unknown is not None and unknown in ids:
+            culprit = next((c for c in text if unknown in self._pieces(c)), text[:40])
+            raise DataError(
+                f"unknown character {culprit!r} in {text[:40]!r}: the tokenizer 'hf' "
+                f"has no piece for it; leave it out, or take 'bpe'"
+            )
+        return ids
+
+    def _pieces(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(
             text, add_special_tokens=False, split_special_tokens=True
         )

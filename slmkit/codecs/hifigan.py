@@ -4,6 +4,9 @@ Kong et al. 2020 (HiFi-GAN); Polyak et al. 2021 (units); Lee et al. 2022 (durati
 are fairseq's, so that its checkpoints load key by key; weights are kept plain, without weight norm
 (`slmkit.codecs.weight_norm` folds and unfolds it).
 
+Between the layers a signal is a flat image [b, c, 1, t] whose channels lie last in memory, in which
+a processor trains the network half again as fast as in [b, c, t].
+
 Letters: b (batch), t (frame), d (width), c (channel), n (sample).
 """
 
@@ -64,23 +67,50 @@ class HifiGanSizes:
         """Whether a voice is given beside the units."""
         return bool(self.num_speakers or self.embedder_dim)
 
+    def faults(self) -> list[str]:
+        """Why no network has this shape, a line each; none where one has."""
+        found = []
+        rates, kernels = list(self.upsample_rates), list(self.upsample_kernel_sizes)
+        if len(rates) != len(kernels) or not rates:
+            found.append(
+                f"upsample_rates {rates} and upsample_kernel_sizes {kernels}: give as many of both"
+            )
+        for rate, kernel in zip(rates, kernels, strict=False):
+            if rate < 1 or kernel < rate or (kernel - rate) % 2:
+                found.append(
+                    f"upsample_kernel_sizes: {kernel} does not fit the rate {rate}; it must be "
+                    f"at least the rate, and both even or both odd"
+                )
+        if self.upsample_initial_channel < 1 or self.upsample_initial_channel % 2 ** len(rates):
+            found.append(
+                f"upsample_initial_channel: {self.upsample_initial_channel} cannot be halved "
+                f"{len(rates)} times"
+            )
+        sizes, dilations = list(self.resblock_kernel_sizes), list(self.resblock_dilation_sizes)
+        if len(sizes) != len(dilations) or not sizes or not all(dilations):
+            found.append(f"resblock_kernel_sizes: {sizes} need dilations each, not {dilations}")
+        if any(size % 2 == 0 or size < 1 for size in sizes):
+            found.append(f"resblock_kernel_sizes: {sizes} must be odd")
+        return found
+
 
 class ResBlock(nn.Module):
     """Pairs of a dilated and a plain convolution, each pair added to its input ("resblock 1")."""
 
     def __init__(self, channels: int, kernel: int, dilations: Sequence[int]) -> None:
         super().__init__()
+        reach = (kernel - 1) // 2
         self.convs1 = nn.ModuleList(
-            nn.Conv1d(channels, channels, kernel, padding="same", dilation=d) for d in dilations
+            nn.Conv1d(channels, channels, kernel, padding=reach * d, dilation=d) for d in dilations
         )
         self.convs2 = nn.ModuleList(
-            nn.Conv1d(channels, channels, kernel, padding="same") for _ in dilations
+            nn.Conv1d(channels, channels, kernel, padding=reach) for _ in dilations
         )
 
     def forward(self, x: Tensor, real: Tensor | None) -> Tensor:
         for first, second in zip(self.convs1, self.convs2, strict=True):
-            inner = first(within(F.leaky_relu(x, SLOPE), real))
-            x = x + second(within(F.leaky_relu(inner, SLOPE), real))
+            inner = convolve(first, within(F.leaky_relu(x, SLOPE), real))
+            x = x + convolve(second, within(F.leaky_relu(inner, SLOPE), real))
         return x
 
 
@@ -159,20 +189,29 @@ class UnitHifiGan(nn.Module):
             if speaker is None:
                 raise ValueError("this vocoder speaks in voices: give it a speaker")
             x = torch.cat([x, self.spkr(speaker)[:, None].expand_as(x)], dim=-1)
-        real = None if lengths is None else mask(lengths, units.shape[1])
-        x = self.conv_pre(within(x.transpose(1, 2), real))
+        real = None if lengths is None else mask(lengths, units.shape[1])[:, :, None]
+        x = convolve(self.conv_pre, within(x.transpose(1, 2)[:, :, None], real))
         kinds = len(self.sizes.resblock_kernel_sizes)
         for stage, up in enumerate(self.ups):
-            x = up(within(F.leaky_relu(x, SLOPE), real))
-            real = None if real is None else real.repeat_interleave(up.stride[0], dim=2)
+            x = convolve(up, within(F.leaky_relu(x, SLOPE), real))
+            real = None if real is None else real.repeat_interleave(up.stride[0], dim=3)
             blocks = self.resblocks[stage * kinds : (stage + 1) * kinds]
-            x = torch.stack([block(x, real) for block in blocks]).mean(dim=0)
-        wav: Tensor = torch.tanh(self.conv_post(within(F.leaky_relu(x), real)))[:, 0]
-        return wav if real is None else wav * real[:, 0]
+            x = sum(block(x, real) for block in blocks) / kinds
+        # the last slope is torch's default, as in HiFi-GAN
+        x = convolve(self.conv_post, within(F.leaky_relu(x), real))
+        return within(torch.tanh(x), real)[:, 0, 0]
+
+
+def convolve(conv: nn.Conv1d | nn.ConvTranspose1d, x: Tensor) -> Tensor:
+    """A convolution over the time of [b, c, 1, t], without the copies that its own call makes."""
+    weight, padding, stride = conv.weight[:, :, None], (0, *conv.padding), (1, *conv.stride)
+    if isinstance(conv, nn.ConvTranspose1d):
+        return F.conv_transpose2d(x, weight, conv.bias, stride, padding)
+    return F.conv2d(x, weight, conv.bias, stride, padding, (1, *conv.dilation))
 
 
 def within(x: Tensor, real: Tensor | None) -> Tensor:
-    """Zero what lies beyond each row's length: x [b, c, t], real [b, 1, t]."""
+    """Zero what lies beyond each row's length: x [b, c, .., t], real [b, 1, .., t]."""
     return x if real is None else x * real
 
 

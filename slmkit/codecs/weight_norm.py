@@ -1,7 +1,8 @@
-"""Weight norm as published checkpoints hold it: `weight_g` and `weight_v` beside plain weights.
+"""Weight norm as checkpoints hold it: `weight_g` and `weight_v` in the place of a weight.
 
 w = g * v / |v|, the norm taken over all dimensions but the first (Salimans and Kingma 2016). For a
-transposed convolution the first dimension is the *input* channel.
+transposed convolution the first dimension is the *input* channel. torch's newer parametrizations
+call g and v `parametrizations.weight.original0` and `original1`; both spellings are read.
 """
 
 from __future__ import annotations
@@ -13,20 +14,24 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
 CONVOLUTIONS = (nn.Conv1d, nn.ConvTranspose1d, nn.Conv2d)
+SPELLINGS = (
+    ("weight_g", "weight_v"),
+    ("parametrizations.weight.original0", "parametrizations.weight.original1"),
+)
 
 
 def fold(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict in which each pair of g and v is the weight that they stand for, float32."""
-    folded: dict[str, Tensor] = {}
-    for name, tensor in state.items():
-        if name.endswith("weight_g"):
-            continue
-        if not name.endswith("weight_v"):
-            folded[name] = tensor
-            continue
-        stem = name.removesuffix("weight_v")
-        v, g = tensor.float(), state[stem + "weight_g"].float()
-        folded[stem + "weight"] = v * (g / _norm(v))
+    """A state dict in which each pair of g and v is the weight that they stand for, float32.
+
+    A g or v without the other stays as it is, for whoever loads the state to refuse.
+    """
+    folded = dict(state)
+    for g_name, v_name in SPELLINGS:
+        for name in [name for name in state if name.endswith(v_name)]:
+            stem = name.removesuffix(v_name)
+            if stem + g_name in state:
+                v, g = folded.pop(name).float(), folded.pop(stem + g_name).float()
+                folded[stem + "weight"] = v * (g / _norm(v).clamp(min=1e-12))
     return folded
 
 

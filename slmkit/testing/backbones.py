@@ -1,0 +1,90 @@
+"""The laws of backbones. Letters: b (batch), l (step), d (width)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from slmkit.api import Backbone
+
+TOLERANCE = 1e-4
+"""Sums of floats may come out in another order step by step."""
+CHUNKS = ((4, 1), (1, 1), (1, 1), (3, 3))
+"""Steps that each of two rows takes at a time: nine of the one, six of the other."""
+
+
+def backbone_laws(make: Callable[[], Backbone], folder: Path) -> None:
+    """Hold a backbone to its contract; `make` builds it, with whatever weights.
+
+    Raises AssertionError, which says what is broken.
+    """
+    part = _still(make())
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 9, part.width, generator=generator)
+    whole = _whole(part, x)
+    assert whole.shape == x.shape, f"{list(x.shape)} came out as {list(whole.shape)}"
+    assert bool(torch.isfinite(whole).all()), "hidden states are finite"
+    _no_future(part, x)
+    for row, length in enumerate((9, 6)):
+        alone = _whole(part, x[row : row + 1, :length])
+        _close(alone[0], whole[row, :length], f"row {row} alone differs from the batch")
+    _steps(part, x, whole)
+    part.save(folder)
+    restored = _still(make())
+    restored.restore(folder)
+    _close(_whole(restored, x), whole, "saved and restored, it answers otherwise")
+
+
+def _still(part: Backbone) -> Backbone:
+    """Without dropout, where it has any."""
+    module: object = part
+    assert isinstance(module, torch.nn.Module), "a backbone is a torch Module"
+    module.eval()
+    return part
+
+
+def _whole(part: Backbone, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return part.forward(x)
+
+
+def _no_future(part: Backbone, x: Tensor) -> None:
+    """By gradient: what comes out at a step does not move with what goes in later."""
+    step = x.shape[1] // 2
+    given = x.clone().requires_grad_()
+    weights = torch.linspace(-1, 1, x.shape[2]) ** 3
+    (part.forward(given)[:, step] * weights).sum().backward()
+    assert given.grad is not None
+    assert not given.grad[:, step + 1 :].any(), "a step must not see what comes after it"
+    assert bool(given.grad[:, step].any(dim=-1).all()), "a step sees itself"
+
+
+def _steps(part: Backbone, x: Tensor, whole: Tensor) -> None:
+    """Rows at different places, a chunk at a time, give what the whole gives; a copy of the state
+    goes on by itself."""
+    state = part.empty_state(len(x), x.shape[1])
+    at = [0] * len(x)
+    for takes in CHUNKS:
+        chunk = torch.full((len(x), max(takes), x.shape[2]), 0.5)
+        for row, count in enumerate(takes):
+            chunk[row, :count] = x[row, at[row] : at[row] + count]
+        lengths = None if len(set(takes)) == 1 else torch.tensor(takes)
+        kept = copy.deepcopy(state)
+        with torch.no_grad():
+            hidden, state = part.step(chunk, state, lengths)
+            again, _ = part.step(chunk, kept, lengths)
+        for row, count in enumerate(takes):
+            expected = whole[row, at[row] : at[row] + count]
+            where = f"row {row}, steps {at[row]} to {at[row] + count}"
+            _close(hidden[row, :count], expected, f"{where}: stepwise differs from the whole")
+            _close(again[row, :count], expected, f"{where}: a copy of the state is not its own")
+            at[row] += count
+
+
+def _close(found: Tensor, expected: Tensor, fault: str) -> None:
+    apart = float((found - expected).abs().max())
+    assert apart <= TOLERANCE, f"{fault} (by {apart:g})"
