@@ -29,6 +29,7 @@ class UnitHifiGanOptions:
     resblock_dilations: list[int] = option(
         help="of each residual block", default_factory=lambda: [1, 3]
     )
+    duration_dropout: float = option(0.5, "of the duration predictor; less for one clear voice")
     speakers: int = option(0, "voices of a table; 0: one voice")
     speaker_width: int = option(0, "width of a speaker encoder's embedding; 0: none")
 

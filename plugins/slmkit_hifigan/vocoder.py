@@ -98,4 +98,5 @@ def sizes_of(options: UnitHifiGanOptions, spec: CodeSpec) -> HifiGanSizes:
         resblock_dilation_sizes=dilations,
         num_speakers=options.speakers,
         embedder_dim=options.speaker_width,
+        duration_dropout=options.duration_dropout,
     )

@@ -52,16 +52,22 @@ def evaluate(options: EvaluateOptions, context: StageContext) -> None:
     )
     judge: Transcriber = context.part("judge")
     kept = []
+    read: set[tuple[str, ...]] = set()
     for split in options.splits:
         pairs = spread(spoken.pairs(split), options.items)
         if not pairs:
             raise DataError(f"the corpus has no questions in the split '{split}'")
+        texts = tuple(question.text or "" for question, _ in pairs)
         for format in options.formats:
+            # what is read is no other question in another voice
+            if format.startswith("text") and texts in read:
+                continue
             asked = ask(assistant, spoken, judge, pairs, format, options, context)
             for row in rows_of(asked, split, format, options.prompting):
                 context.result(labelled(row, options.label))
             if format == "speech-speech":
                 kept.append(keep_sounds(asked[: options.sounds], split, assistant, context))
+        read.add(texts)
         if "speech-text" in options.formats:
             exchange(assistant, spoken, judge, pairs, split, options, context)
     (context.folder / "report.json").write_text(json.dumps(kept, indent=1) + "\n")

@@ -28,11 +28,12 @@ class TrainOptions:
     style: str = option("short", "spelling of the dialogues: paper, released or short")
     steps: int = option(1000, "optimizer steps; 0: only put the model together")
     lr: float = option(1e-3, "peak learning rate")
+    optimizer: str = option("adamw", "adamw, or muon for the backbone's matrices")
     warmup: int = option(50, "steps of linear warm-up")
     batch_tokens: int = option(4096, "tokens in a batch, padding included")
     weight_decay: float = option(0.01, "of matrices")
     clip: float = option(1.0, "greatest norm of the gradient")
-    noise: float = option(0.0, "share of the units in prompts exchanged for random ones")
+    noise: float = option(0.0, "share of the units it reads exchanged for random ones")
     longest: int = option(1024, "longer examples are cut here")
     block: int = option(0, "join speech-only examples into blocks of so many tokens; 0: do not")
     lora_rank: int = option(0, "rank of LoRA on the attention projections; 0: train everything")
@@ -81,6 +82,7 @@ def slmkit_stages() -> list[Declaration]:
             uses=("text",),
             gives=("text",),
             reads=("manifest",),
+            trains=False,
         ),
         Declaration(
             name="speechgpt-train",

@@ -19,7 +19,7 @@ from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from slmkit.api import CodeSpec, StageContext, WeightsError
+from slmkit.api import CodeSpec, StageContext, UnknownNameError, WeightsError
 from slmkit.data.manifest import load_manifest
 from slmkit.data.store import TokenStore
 from slmkit.lm.dialogue import DIALOGUE_FILE, Style
@@ -27,7 +27,7 @@ from slmkit.lm.grid import Grid
 from slmkit.lm.saving import load_lm, save_lm
 from slmkit.lm.speechlm import SpeechLM
 from slmkit.lm.vocabulary import END_OF_SPEECH, START_OF_SPEECH, Section, Vocabulary
-from slmkit.training.lm import LmTraining, fit_lm
+from slmkit.training.lm import OPTIMIZERS, LmTraining, fit_lm
 from slmkit_speechgpt.instruct import Example, Spoken, blocks, examples
 from slmkit_speechgpt.plugin import TrainOptions
 from slmkit_speechgpt.templates import style_of
@@ -35,6 +35,8 @@ from slmkit_speechgpt.templates import style_of
 
 def train(options: TrainOptions, context: StageContext) -> None:
     """Build the examples, grow the vocabulary to what they need, train, and leave the model."""
+    if options.optimizer not in OPTIMIZERS:
+        raise UnknownNameError("optimizer", options.optimizer, OPTIMIZERS)
     style = style_of(options.style)
     spoken = read_spoken(context)
     built = examples(spoken, options.tasks, style, "train", context.seed)
@@ -66,6 +68,7 @@ def train(options: TrainOptions, context: StageContext) -> None:
         weight_decay=options.weight_decay,
         clip=options.clip,
         noise=options.noise,
+        optimizer=options.optimizer,
     )
     fit_lm(lm, train_grids, dev_grids, training, context)
     folder = context.folder / "lm"

@@ -44,11 +44,14 @@ class GridBatch:
         tokens: int64 [b, s, l]; padding is token 0 and is never learnt.
         learn: bool [b, s, l].
         lengths: int64 [b].
+        given: int64 [b, s, l], what the model reads where that is not `tokens`; these stay the
+            targets.
     """
 
     tokens: Tensor
     learn: Tensor
     lengths: Tensor
+    given: Tensor | None = None
 
     @classmethod
     def of(cls, grids: Sequence[Grid], multiple: int = 1) -> GridBatch:
@@ -65,4 +68,6 @@ class GridBatch:
 
     def to(self, device: torch.device | str) -> GridBatch:
         """The same batch on another device."""
-        return GridBatch(self.tokens.to(device), self.learn.to(device), self.lengths.to(device))
+        given = None if self.given is None else self.given.to(device)
+        tokens, learn = self.tokens.to(device), self.learn.to(device)
+        return GridBatch(tokens, learn, self.lengths.to(device), given)

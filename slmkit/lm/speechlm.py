@@ -68,7 +68,8 @@ class SpeechLM(nn.Module):
 
         Scores are computed at those steps only: prompts cost no projection to the vocabulary.
         """
-        hidden = self.backbone(self.embed(batch.tokens[:, :, :-1]))
+        given = batch.tokens if batch.given is None else batch.given
+        hidden = self.backbone(self.embed(given[:, :, :-1]))
         targets, learn = batch.tokens[:, :, 1:], batch.learn[:, :, 1:]
         rows, steps = learn.any(dim=1).nonzero(as_tuple=True)
         due, counts = targets[rows, :, steps], learn[rows, :, steps]

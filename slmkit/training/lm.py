@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,8 +16,11 @@ from slmkit.data.batches import Budget, step_batch
 from slmkit.lm.grid import Grid, GridBatch
 from slmkit.lm.speechlm import SpeechLM
 from slmkit.lm.vocabulary import Vocabulary
+from slmkit.training.muon import BETAS, MuonAdamW
 from slmkit.training.precision import fast_precision
 from slmkit.training.trainer import make_trainer
+
+OPTIMIZERS = ("adamw", "muon")
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,15 @@ class LmTraining:
 
     Attributes:
         steps: optimizer steps.
-        lr: peak learning rate of AdamW.
+        lr: peak learning rate.
+        optimizer: "adamw", or "muon" for the backbone's matrices and AdamW for the rest.
         warmup: steps of linear warm-up; then a cosine down to a tenth.
         batch_tokens: steps of the grid in a batch, padding included.
         weight_decay: of matrices; vectors and embeddings are not decayed.
         clip: greatest norm of the gradient.
-        noise: share of the codes in prompts that are exchanged for random ones, anew at each step,
-            so that no single code decides what was heard.
+        noise: share of the codes that the model reads, in prompts and in what it has said so far,
+            exchanged for random ones, anew at each step: no single code then decides what was
+            heard, and the text rather than the codes before it decides what is said.
     """
 
     steps: int
@@ -42,6 +47,7 @@ class LmTraining:
     weight_decay: float = 0.01
     clip: float = 1.0
     noise: float = 0.0
+    optimizer: str = "adamw"
 
 
 class Steps(Dataset[GridBatch]):
@@ -70,15 +76,15 @@ class Steps(Dataset[GridBatch]):
 def blurred(
     batch: GridBatch, vocabulary: Vocabulary, share: float, draw: torch.Generator
 ) -> GridBatch:
-    """A batch with a share of the codes that are not learnt exchanged for random ones."""
-    tokens = batch.tokens.clone()
+    """A batch of which the model reads a share of the codes exchanged for random ones."""
+    given = batch.tokens
     for codebook in range(vocabulary.codebooks):
         ids = vocabulary.code_range(codebook)
-        heard = (tokens >= ids.start) & (tokens < ids.stop) & ~batch.learn
-        hit = heard & (torch.rand(tokens.shape, generator=draw) < share)
-        others = torch.randint(ids.start, ids.stop, tokens.shape, generator=draw)
-        tokens = torch.where(hit, others, tokens)
-    return GridBatch(tokens, batch.learn, batch.lengths)
+        codes = (given >= ids.start) & (given < ids.stop)
+        hit = codes & (torch.rand(given.shape, generator=draw) < share)
+        others = torch.randint(ids.start, ids.stop, given.shape, generator=draw)
+        given = torch.where(hit, others, given)
+    return replace(batch, given=given)
 
 
 class LmLearner(LightningModule):
@@ -101,14 +107,21 @@ class LmLearner(LightningModule):
     def configure_optimizers(self) -> Any:
         training = self.training_options
         learnable = [p for p in self.parameters() if p.requires_grad]
-        tables = {id(p) for p in self.lm.embedding.parameters()}
-        decayed = [p for p in learnable if p.dim() > 1 and id(p) not in tables]
-        others = [p for p in learnable if p.dim() <= 1 or id(p) in tables]
-        groups = [
-            {"params": decayed, "weight_decay": training.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=training.lr, betas=(0.9, 0.95))
+        optimizer: torch.optim.Optimizer
+        if training.optimizer == "muon":
+            inside = {id(p) for p in self.lm.backbone.parameters() if p.dim() > 1}
+            matrices = [p for p in learnable if id(p) in inside]
+            others = [p for p in learnable if id(p) not in inside]
+            optimizer = MuonAdamW(matrices, others, training.lr, training.weight_decay)
+        else:
+            tables = {id(p) for p in self.lm.embedding.parameters()}
+            decayed = [p for p in learnable if p.dim() > 1 and id(p) not in tables]
+            others = [p for p in learnable if p.dim() <= 1 or id(p) in tables]
+            groups = [
+                {"params": decayed, "weight_decay": training.weight_decay},
+                {"params": others, "weight_decay": 0.0},
+            ]
+            optimizer = torch.optim.AdamW(groups, lr=training.lr, betas=BETAS)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: warm_cosine(step, training.warmup, training.steps)
         )

@@ -36,6 +36,7 @@ class VocoderTraining:
 
     Attributes:
         steps, lr, warmup, batch: of AdamW; `batch` crops a step.
+        timed: utterances of which a step learns the durations, which cost next to nothing.
         frames: of a crop.
         mel, stft, duration, adversarial, feature: weights of the losses; `adversarial` 0 trains
             without discriminators.
@@ -46,6 +47,7 @@ class VocoderTraining:
     lr: float
     batch: int
     frames: int
+    timed: int = 32
     warmup: int = 20
     mel: float = 1.0
     stft: float = 1.0
@@ -70,7 +72,7 @@ class Crops:
 
     Attributes:
         units, wav: a crop of each utterance, a unit a frame: [b, t], [b, n].
-        merged, durations, real: the whole utterances' merged units, their frames, what is real;
+        merged, durations, real: other utterances' merged units, their frames, what is real;
             the first and last unit are cut off by the utterance's ends and do not count.
     """
 
@@ -100,7 +102,7 @@ class CropsOfSteps(Dataset[Crops]):
     def __getitem__(self, step: int) -> Crops:
         rng = np.random.default_rng((self.seed, step))
         frames, hop = self.training.frames, self.hop
-        units, waves, chosen = [], [], []
+        units, waves = [], []
         for index in rng.integers(len(self.spoken), size=self.training.batch):
             one = self.spoken[index]
             expanded = np.repeat(one.units, one.durations)
@@ -108,7 +110,7 @@ class CropsOfSteps(Dataset[Crops]):
             wav = one.wav[start * hop : (start + frames) * hop]
             units.append(torch.from_numpy(expanded[start : start + frames]))
             waves.append(torch.from_numpy(np.pad(wav, (0, frames * hop - len(wav)))))
-            chosen.append(one)
+        chosen = [self.spoken[i] for i in rng.integers(len(self.spoken), size=self.training.timed)]
         merged = [torch.from_numpy(one.units) for one in chosen]
         durations = [torch.from_numpy(one.durations) for one in chosen]
         real = [_inner(len(one.units)) for one in chosen]
@@ -151,7 +153,8 @@ class VocoderLearner(LightningModule):
             self._descend(optimizers[1], judged)
             self.log("adversaries", judged)
         mel, stft = self.spectral(made, batch.wav)
-        predicted = self.generator.dur_predictor(self.generator.dict(batch.merged))
+        present = (batch.durations > 0).float()[:, None]
+        predicted = self.generator.dur_predictor(self.generator.dict(batch.merged), present)
         duration = duration_loss(predicted, batch.durations, batch.real)
         loss = training.mel * mel + training.stft * stft + training.duration * duration
         if self.adversaries is not None:
