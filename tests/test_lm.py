@@ -232,18 +232,19 @@ def test_stray_tokens_among_the_codes_break_only_their_frame() -> None:
     assert speech.codes.tolist() == [[1, 4], [2, 5]]
 
 
-def test_noise_changes_heard_codes_alone_and_is_a_function_of_the_step() -> None:
+def test_noise_changes_what_is_read_never_what_is_to_be_learnt() -> None:
     lm = model()
     heard, spoken = np.arange(7)[None].repeat(30, 0).reshape(1, -1), np.zeros((1, 200), np.int64)
     grid = lm.layout.lay([Text("ab"), Speech(heard), Speech(spoken, True)], lm.vocabulary)
     training = LmTraining(steps=9, lr=1e-3, warmup=1, batch_tokens=1000, noise=0.3)
     steps_of = Steps([grid], training, lm.vocabulary, seed=0)
-    clean = torch.from_numpy(grid.tokens)
-    noisy = steps_of[3].tokens[0, :, : grid.steps]
-    changed = noisy != clean
-    assert not changed[torch.from_numpy(grid.learn)].any(), "what is learnt stays as it is"
-    assert 0.15 < changed.sum() / heard.size < 0.4
+    clean, batch = torch.from_numpy(grid.tokens), steps_of[3]
+    assert torch.equal(batch.tokens[0, :, : grid.steps], clean), "targets stay as they are"
+    changed = batch.given[0, :, : grid.steps] != clean
+    assert 0.15 < changed.sum() / (heard.size + spoken.size) < 0.4
     codes = lm.vocabulary.code_range()
-    assert all(int(token) in codes for token in noisy[changed])
-    assert (steps_of[3].tokens == steps_of[3].tokens).all()
-    assert (steps_of[4].tokens != steps_of[3].tokens).any()
+    assert all(int(token) in codes for token in clean[changed]), "text and marks stay"
+    assert all(int(token) in codes for token in batch.given[0, :, : grid.steps][changed])
+    assert torch.equal(steps_of[3].given, batch.given)
+    assert (steps_of[4].given != batch.given).any()
+    assert lm.loss(batch) != lm.loss(GridBatch(batch.tokens, batch.learn, batch.lengths))

@@ -122,7 +122,7 @@ SHORT = Style(
     human_learns=False,
     stop=("<eoa>",),
     transcribe=Turn("[Human] {instruction}: {input}<eoh>[SpeechGPT]", "[tq] {output}<eoa>"),
-    speak=Turn("[Human] {instruction}: {input}<eoh>[SpeechGPT]", "[ua] {output}<eoa>"),
+    speak=Turn("[Human] {instruction}: {input}<eoh>[SpeechGPT]", "[ta] {input}[ua] {output}<eoa>"),
     chain={
         "speech-speech": Turn(
             "[Human] {question_speech} reply in speech, step by step<eoh>[SpeechGPT]",
@@ -134,11 +134,11 @@ SHORT = Style(
         ),
         "text-speech": Turn(
             "[Human] {question} reply in speech, step by step<eoh>[SpeechGPT]",
-            "[ta] {answer}[ua] {answer_speech}<eoa>",
+            "[tq] {question}[ta] {answer}[ua] {answer_speech}<eoa>",
         ),
         "text-text": Turn(
             "[Human] {question} reply in text, step by step<eoh>[SpeechGPT]",
-            "[ta] {answer}<eoa>",
+            "[tq] {question}[ta] {answer}<eoa>",
         ),
     },
     direct={
@@ -155,7 +155,9 @@ SHORT = Style(
         "text-text": Turn("[Human] {question} reply in text<eoh>[SpeechGPT]", "[ta] {answer}<eoa>"),
     },
 )
-"""Every text follows a space, so that a word is the same piece wherever it stands."""
+"""Every text follows a space, so that a word is the same piece wherever it stands. Each step stands
+behind the one that it follows from, in every format: an answer behind its question, also where that
+was read, and speech behind its text. What is learnt in one format then serves in all."""
 
 STYLES = {style.name: style for style in (PAPER, RELEASED, SHORT)}
 

@@ -50,6 +50,10 @@ class RunResult:
     ran: tuple[str, ...]
     results: tuple[Result, ...]
 
+    def __repr__(self) -> str:
+        done = f"{len(self.stages)} stages, {len(self.results)} results"
+        return f"RunResult({self.recipe.name!r} in {str(self.folder)!r}: {done})"
+
     @cached_property
     def audio(self) -> Mapping[str, list[Path]]:
         """The sounds that each stage left."""
