@@ -15,13 +15,14 @@ from slmkit.api import (
     HOOK_OF_KIND,
     KINDS,
     BrokenPluginError,
+    DataError,
     MissingDependencyError,
     SlmkitError,
     UnknownNameError,
 )
 from slmkit.api import hooks as hook_specifications
 from slmkit.api.declare import help_of
-from slmkit.host import Host, default_options
+from slmkit.host import Host, default_options, load_part
 from slmkit.host import registry as registry_module
 from slmkit.host.registry import host, wanted
 
@@ -318,3 +319,10 @@ def test_everything_that_comes_with_slmkit_can_be_loaded() -> None:
         assert set(default_options(part)) == set(help_of(part.declaration.options))
         if not part.missing:
             part.load()
+
+
+@pytest.mark.parametrize("record", ["[]", "{}", '{"kind": "tokenizer", "name": "mel-km"}', "{"])
+def test_a_broken_record_of_a_part_is_named(record: str, tmp_path: Path) -> None:
+    (tmp_path / "part.json").write_text(record)
+    with pytest.raises(DataError, match="not a part's record"):
+        load_part(tmp_path)

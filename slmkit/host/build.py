@@ -91,7 +91,7 @@ def _record(folder: Path) -> dict[str, Any]:
         raise DataError(f"{folder}: no saved part here ({PART_FILE} is missing)") from None
     except ValueError as error:
         raise DataError(f"{folder / PART_FILE}: not a part's record: {error}") from None
-    lacking = {"kind", "name", "options", "given"} - (record if isinstance(record, dict) else {})
+    lacking = {"kind", "name", "options", "given"} - set(record if isinstance(record, dict) else ())
     if lacking:
         raise DataError(
             f"{folder / PART_FILE}: not a part's record: it lacks {', '.join(sorted(lacking))}"
