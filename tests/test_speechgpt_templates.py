@@ -108,7 +108,8 @@ def test_a_right_answer_is_taken_apart_again(style: Style, prompting: str, forma
     assert spell(whole).startswith(spell(prompt)), "the prompt is the beginning of the dialogue"
     reply = parse(segments_of(rest))
     chain = prompting == "chain"
-    heard = format.startswith("speech") and chain
+    # the short style says a question again that it has read
+    heard = chain and (format.startswith("speech") or style.name == "short")
     assert reply.transcript == (VALUES["question"] if heard else None)
     written = chain or format.endswith("text")
     assert reply.text == (VALUES["answer"] if written else None)
@@ -117,6 +118,17 @@ def test_a_right_answer_is_taken_apart_again(style: Style, prompting: str, forma
         assert reply.codes.tolist() == [[588, 604]]
     else:
         assert reply.codes is None
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_each_step_of_the_short_style_stands_behind_its_cause(format: str) -> None:
+    short = style_of("short")
+    answer = short.chain[format].model
+    assert answer.startswith("[tq] {question}[ta] {answer}")
+    if format.endswith("-speech"):
+        assert answer.endswith("[ta] {answer}[ua] {answer_speech}<eoa>")
+    assert short.transcribe.model.startswith("[tq] ")
+    assert short.speak.model == "[ta] {input}[ua] {output}<eoa>"
 
 
 def segments_of(spelt: str) -> list[Segment]:
