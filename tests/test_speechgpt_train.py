@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from slmkit_speechgpt.instruct import Spoken, examples
 from slmkit_speechgpt.plugin import TrainOptions
 from slmkit_speechgpt.templates import style_of
 from slmkit_speechgpt.train import adapt, fold_in, grow, merge, write_adapter
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from slmkit.api import CodeSpec, Speech, Text, WeightsError
+from slmkit.api import CodeSpec, Speech, Text, UnknownNameError, Utterance, WeightsError
+from slmkit.data.store import TokenStore
 from slmkit.host import build
+from slmkit.lm.dialogue import spell
 from slmkit.lm.grid import GridBatch
 from slmkit.lm.speechlm import SpeechLM
 from slmkit.lm.vocabulary import Vocabulary
@@ -130,3 +134,20 @@ def test_a_published_adapter_folds_in_as_peft_applies_it(tmp_path: Path) -> None
         torch.testing.assert_close(ours, peft(tokens[:, 0]).logits, atol=1e-5, rtol=1e-4)
     with pytest.raises(WeightsError, match="no LoRA adapter"):
         fold_in(lm, tmp_path)
+
+
+def test_a_task_can_be_narrowed_to_a_topic(tmp_path: Path) -> None:
+    rows = [
+        Utterance(f"{role}-{topic}", text=f"{role} {topic}", split="world", role=role, topic=topic)
+        for topic in ("color", "spell")
+        for role in ("question", "answer")
+    ]
+    answers = [replace(u, reply_to=f"question-{u.topic}") for u in rows if u.role == "answer"]
+    utterances = [u for u in rows if u.role == "question"] + answers
+    spoken = Spoken(utterances, TokenStore.create(tmp_path, SPEC, "none"))
+    built = examples(spoken, {"text": 1, "text/color": 2}, style_of("short"), "train", seed=0)
+    asked = ["color" in spell(example) for example in built]
+    assert asked == [True, False, True, True]
+    assert examples(spoken, {"text/weather": 0}, style_of("short"), "train", seed=0) == []
+    with pytest.raises(UnknownNameError, match="weather"):
+        examples(spoken, {"text/weather": 1}, style_of("short"), "train", seed=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +40,13 @@ class Spoken:
         answers = {u.reply_to: u for u in self.utterances if u.role == "answer" and u.reply_to}
         questions = [u for u in self.utterances if u.role == "question" and u.split == split]
         return [(q, answers[q.id]) for q in questions if q.id in answers]
+
+    def about(self, topic: str) -> Spoken:
+        """The utterances of one topic alone. Raises UnknownNameError where there are none."""
+        chosen = [u for u in self.utterances if u.topic == topic]
+        if not chosen:
+            raise UnknownNameError("topic", topic, {u.topic for u in self.utterances if u.topic})
+        return replace(self, utterances=chosen)
 
     @property
     def assistants(self) -> set[str | None]:
@@ -141,13 +148,16 @@ TASKS: Mapping[str, Builder] = {
 def examples(
     spoken: Spoken, tasks: Mapping[str, int], style: Style, split: str, seed: int
 ) -> list[Example]:
-    """The examples of several tasks, each as often as its number says."""
+    """The examples of several tasks, each as often as its number says; `text/color` is the task
+    `text` on the topic `color` alone."""
     built: list[Example] = []
     for name, copies in tasks.items():
-        if name not in TASKS:
-            raise UnknownNameError("task", name, TASKS)
+        task, _, topic = name.partition("/")
+        if task not in TASKS:
+            raise UnknownNameError("task", task, TASKS)
+        of = spoken.about(topic) if topic and copies else spoken
         for copy in range(copies):
-            built.extend(TASKS[name](spoken, style, split, random.Random(f"{seed}/{name}/{copy}")))
+            built.extend(TASKS[task](of, style, split, random.Random(f"{seed}/{name}/{copy}")))
     return built
 
 
@@ -167,8 +177,6 @@ def blocks(built: Sequence[Example], steps: int) -> list[Example]:
 
 def as_codes(units: np.ndarray, spec: CodeSpec) -> Codes:
     """Units [1, t] that a model spoke, as deduplicated codes without durations for a vocoder."""
-    from dataclasses import replace
-
     import torch
 
     return Codes.pad([torch.from_numpy(units)], replace(spec, deduplicated=True))

@@ -22,7 +22,8 @@ class TrainOptions:
 
     tasks: dict[str, int] = option(
         help="what to learn and how many copies of it: world, speech, transcribe, speak, text, "
-        "chain, direct, or one format of the last two such as chain-speech-speech",
+        "chain, direct, or one format of the last two such as chain-speech-speech; "
+        "text/color: of one topic alone",
         default_factory=dict,
     )
     style: str = option("short", "spelling of the dialogues: paper, released or short")

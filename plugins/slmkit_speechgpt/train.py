@@ -106,10 +106,11 @@ def new_model(context: StageContext, spec: CodeSpec) -> SpeechLM:
 
 def grow(lm: SpeechLM, tasks: dict[str, int], style: Style, spec: CodeSpec) -> None:
     """Add units, then the words of the dialogue, once a task needs them."""
-    if set(tasks) - {"world", "text"} and not lm.vocabulary.codebooks:
+    kinds = {task.partition("/")[0] for task in tasks}
+    if kinds - {"world", "text"} and not lm.vocabulary.codebooks:
         units = [Section.codes(size, k) for k, size in enumerate(spec.codebook_sizes)]
         lm.extend(*units, Section.special(START_OF_SPEECH, END_OF_SPEECH))
-    if set(tasks) - {"world", "speech"} and style.specials[0] not in lm.vocabulary:
+    if kinds - {"world", "speech"} and style.specials[0] not in lm.vocabulary:
         lm.extend(Section.special(*style.specials))
 
 
