@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from slmkit_stages.compare import long_enough
 from slmkit_stages.plugin import TokenizeOptions
 from slmkit_stages.tokenize import tokenize
 
@@ -18,7 +20,7 @@ from slmkit.api import AudioError, Codes, CodeSpec, DataError, SlmkitError, Stag
 from slmkit.data.audio import write_audio
 from slmkit.data.manifest import load_manifest, write_manifest
 from slmkit.data.store import TokenStore
-from slmkit.host import load_part
+from slmkit.host import build, load_part
 
 SMALL_VOCODER = {
     "part": "unit-hifigan",
@@ -231,3 +233,17 @@ def test_a_vocoder_learns_and_is_kept(tmp_path: Path) -> None:
         "adversaries" in curves_of(run.paths["adversarial"])
         or (run.paths["adversarial"] / "vocoder" / "weights.safetensors").exists()
     )
+
+
+def test_copies_too_short_for_a_metric_are_counted_and_faulty_ones_are_not() -> None:
+    said: list[str] = []
+    context = SimpleNamespace(say=said.append)
+    rng = np.random.default_rng(0)
+    short, long = (rng.normal(size=n).astype(np.float32) * 0.1 for n in (3000, 24000))
+    faulty = np.full_like(long, np.nan)
+    stoi = build("metric", "stoi")
+    fit = long_enough(stoi, [(short, short), (long, long), (faulty, long)], "stoi/x", context)
+    assert len(fit) == 2
+    assert said == ["stoi/x: 1 of 3 are too short to be measured"]
+    with pytest.raises(DataError, match="not finite"):
+        stoi.score(*fit[1])

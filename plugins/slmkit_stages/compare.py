@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from slmkit.api import Codes, DataError, StageContext, Utterance, Vocoder
+from slmkit.api import Codes, DataError, Metric, StageContext, Utterance, Vocoder
 from slmkit.data.audio import read_utterance, write_audio
 from slmkit.data.batches import pad_wavs
 from slmkit.data.intervals import measure
@@ -49,8 +49,9 @@ def compare_vocoders(options: CompareOptions, context: StageContext) -> None:
             continue
         pairs = list(zip(waves, originals, strict=True))
         for metric in ("mel-distance", "stoi"):
-            row = measure(build("metric", metric), f"{metric}/{name}", options.split, pairs)
-            context.result(row)
+            part = build("metric", metric)
+            if fit := long_enough(part, pairs, f"{metric}/{name}", context):
+                context.result(measure(part, f"{metric}/{name}", options.split, fit))
     keep_sounds(utterances, originals, copies, context)
 
 
@@ -83,6 +84,26 @@ def transcribed(judge: Any, waves: Sequence[np.ndarray], batch: int = 25) -> lis
     for start in range(0, len(waves), batch):
         heard += judge.transcribe(*pad_wavs(list(waves[start : start + batch])))
     return heard
+
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def long_enough(
+    metric: Metric, pairs: Sequence[Pair], name: str, context: StageContext
+) -> list[Pair]:
+    """The pairs whose original a metric can score; of how many it cannot (STOI: below 0.4 s) is
+    said. A faulty copy stays in, and will stop the stage."""
+    fit = []
+    for pair in pairs:
+        try:
+            metric.score(pair[1], pair[1])
+        except DataError:
+            continue
+        fit.append(pair)
+    if len(fit) < len(pairs):
+        context.say(f"{name}: {len(pairs) - len(fit)} of {len(pairs)} are too short to be measured")
+    return fit
 
 
 def keep_sounds(
