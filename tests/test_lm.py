@@ -135,6 +135,22 @@ def test_loss_is_the_mean_over_learnt_targets_whatever_the_padding() -> None:
     torch.testing.assert_close(both, (torch.stack(alone) * counts).sum() / counts.sum())
 
 
+def test_a_text_target_counts_as_often_as_it_is_told() -> None:
+    lm = model()
+    text, units = Text("abcd", True), Speech(np.array([[1, 2, 3, 4]]), True)
+    words = GridBatch.of([lm.layout.lay([Text("a"), text], lm.vocabulary)])
+    torch.testing.assert_close(lm.loss(words, text_weight=5.0), lm.loss(words))
+    grid = lm.layout.lay([text, units], lm.vocabulary)
+    batch = GridBatch.of([grid])
+    codes = lm.vocabulary.is_code(batch.tokens)
+    assert int(codes.sum()) == 4, "the marks around the units are no codes"
+    only = [GridBatch(batch.tokens, batch.learn & which, batch.lengths) for which in (codes, ~codes)]
+    coded, written = (lm.loss(each) for each in only)
+    counts = [int(each.learn[:, :, 1:].sum()) for each in only]
+    due = (coded * counts[0] + 5 * written * counts[1]) / (counts[0] + 5 * counts[1])
+    torch.testing.assert_close(lm.loss(batch, text_weight=5.0), due)
+
+
 def test_a_model_is_saved_with_all_it_takes_and_refuses_another_vocabulary(tmp_path) -> None:
     lm = model()
     save_lm(lm, tmp_path)

@@ -35,6 +35,7 @@ class TrainOptions:
     weight_decay: float = option(0.01, "of matrices")
     clip: float = option(1.0, "greatest norm of the gradient")
     noise: float = option(0.0, "share of the units it reads exchanged for random ones")
+    text_weight: float = option(1.0, "how many times a text target counts as much as a unit")
     longest: int = option(1024, "longer examples are cut here")
     block: int = option(0, "join speech-only examples into blocks of so many tokens; 0: do not")
     lora_rank: int = option(0, "rank of LoRA on the attention projections; 0: train everything")

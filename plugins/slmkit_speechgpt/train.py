@@ -75,6 +75,7 @@ def train(options: TrainOptions, context: StageContext) -> None:
         weight_decay=options.weight_decay,
         clip=options.clip,
         noise=options.noise,
+        text_weight=options.text_weight,
         optimizer=options.optimizer,
     )
     fit_lm(lm, train_grids, dev_grids, training, context)

@@ -63,10 +63,12 @@ class SpeechLM(nn.Module):
             embedded = embedded + self.embedding[stream](tokens[:, stream])
         return embedded
 
-    def loss(self, batch: GridBatch) -> Tensor:
+    def loss(self, batch: GridBatch, text_weight: float = 1.0) -> Tensor:
         """Mean cross-entropy, nats, over the targets that are to be learnt.
 
-        Scores are computed at those steps only: prompts cost no projection to the vocabulary.
+        A target that is no code counts `text_weight` times: few words stand beside many codes
+        (Moshi weighs its semantic tokens so, Defossez et al. 2024). Scores are computed at those
+        steps only: prompts cost no projection to the vocabulary.
         """
         given = batch.tokens if batch.given is None else batch.given
         hidden = self.backbone(self.embed(given[:, :, :-1]))
@@ -78,8 +80,9 @@ class SpeechLM(nn.Module):
             nn.functional.cross_entropy(score[0].float(), due[:, stream], reduction="none")
             for stream, score in enumerate(scores)
         ]
-        total = (torch.stack(losses, dim=1) * counts).sum()
-        return total / counts.sum().clamp(min=1)
+        weights = torch.where(self.vocabulary.is_code(due), 1.0, text_weight) * counts
+        total = (torch.stack(losses, dim=1) * weights).sum()
+        return total / weights.sum().clamp(min=1)
 
     def empty_state(self, batch: int, steps: int) -> State:
         """A preallocated state for generation."""

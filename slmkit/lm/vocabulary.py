@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from slmkit.api import TextTokenizer, VocabularyError
 
@@ -139,6 +141,14 @@ class Vocabulary:
         """The ids of a codebook."""
         start = self._code_start[codebook]
         return range(start, start + self._code_size[codebook])
+
+    def is_code(self, ids: Tensor) -> Tensor:
+        """Which of some ids are codes of any codebook; bool, of the same shape."""
+        found = torch.zeros_like(ids, dtype=torch.bool)
+        for codebook in self._code_start:
+            of = self.code_range(codebook)
+            found |= (ids >= of.start) & (ids < of.stop)
+        return found
 
     def decode(self, ids: Sequence[int]) -> str:
         """Ids spelt out: text, special tokens by name, units as `<12>`."""

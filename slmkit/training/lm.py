@@ -38,6 +38,7 @@ class LmTraining:
         noise: share of the codes that the model reads, in prompts and in what it has said so far,
             exchanged for random ones, anew at each step: no single code then decides what was
             heard, and the text rather than the codes before it decides what is said.
+        text_weight: how many times a text target counts as much as a code.
     """
 
     steps: int
@@ -47,6 +48,7 @@ class LmTraining:
     weight_decay: float = 0.01
     clip: float = 1.0
     noise: float = 0.0
+    text_weight: float = 1.0
     optimizer: str = "adamw"
 
 
@@ -96,7 +98,7 @@ class LmLearner(LightningModule):
         self.training_options = training
 
     def training_step(self, batch: GridBatch, index: int) -> torch.Tensor:
-        loss = self.lm.loss(batch)
+        loss = self.lm.loss(batch, self.training_options.text_weight)
         self.log("loss", loss, prog_bar=True)
         return loss
 

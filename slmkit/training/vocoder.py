@@ -27,6 +27,7 @@ from slmkit.codecs.hifigan import UnitHifiGan
 from slmkit.codecs.losses import SpectralLoss, duration_loss
 from slmkit.codecs.weight_norm import add_weight_norm, remove_weight_norm
 from slmkit.training.lm import warm_cosine
+from slmkit.training.precision import fast_precision
 from slmkit.training.trainer import make_trainer
 
 
@@ -152,7 +153,9 @@ class VocoderLearner(LightningModule):
             )
             self._descend(optimizers[1], judged)
             self.log("adversaries", judged)
-        mel, stft = self.spectral(made, batch.wav)
+        # spectra of what was made in bfloat16 are taken and compared in float32
+        with torch.autocast(made.device.type, enabled=False):
+            mel, stft = self.spectral(made.float(), batch.wav)
         present = (batch.durations > 0).float()[:, None]
         predicted = self.generator.dur_predictor(self.generator.dict(batch.merged), present)
         duration = duration_loss(predicted, batch.durations, batch.real)
@@ -198,6 +201,8 @@ def fit_unit_vocoder(
     learner = VocoderLearner(generator, sample_rate, training)
     # Lightning counts the steps of every optimizer
     turns = 2 if training.adversarial else 1
-    trainer = make_trainer(context, max_steps=training.steps * turns)
+    trainer = make_trainer(
+        context, max_steps=training.steps * turns, precision=fast_precision()
+    )
     trainer.fit(learner, DataLoader(crops, batch_size=None, shuffle=False))
     remove_weight_norm(generator)
