@@ -6,12 +6,13 @@ import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
+from benchmarks.tables import RESULTS, renew
 from slmkit.recipe.machine import machine, versions
 
-RESULTS = Path(__file__).parent / "results"
+TOLD = ("cpu", "cores", "memory_gb", "gpus")
+"""What is told of the machine."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Row:
 
 
 def publish(name: str, rows: Sequence[Row], command: str) -> None:
-    """Print the rows and write them with machine, versions and date."""
+    """Print the rows, write them with machine, versions and date, and renew their table."""
     width = max(len(row.what) for row in rows)
     for row in rows:
         span = "" if row.low is None else f" [{row.low:.4g}, {row.high:.4g}]"
@@ -60,11 +61,12 @@ def publish(name: str, rows: Sequence[Row], command: str) -> None:
         "name": name,
         "command": command,
         "date": datetime.date.today().isoformat(),
-        "machine": machine(),
+        "machine": {name: value for name, value in machine().items() if name in TOLD},
         "versions": versions({"slmkit"}),
         "rows": [{**asdict(row), "met": row.met} for row in rows],
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+    renew()
     missed = [row.what for row in rows if row.met is False]
     print(f"{len(rows)} rows, {len(missed)} bars missed{': ' if missed else ''}{'; '.join(missed)}")

@@ -144,7 +144,9 @@ def test_a_text_target_counts_as_often_as_it_is_told() -> None:
     batch = GridBatch.of([grid])
     codes = lm.vocabulary.is_code(batch.tokens)
     assert int(codes.sum()) == 4, "the marks around the units are no codes"
-    only = [GridBatch(batch.tokens, batch.learn & which, batch.lengths) for which in (codes, ~codes)]
+    only = [
+        GridBatch(batch.tokens, batch.learn & which, batch.lengths) for which in (codes, ~codes)
+    ]
     coded, written = (lm.loss(each) for each in only)
     counts = [int(each.learn[:, :, 1:].sum()) for each in only]
     due = (coded * counts[0] + 5 * written * counts[1]) / (counts[0] + 5 * counts[1])

@@ -201,8 +201,6 @@ def fit_unit_vocoder(
     learner = VocoderLearner(generator, sample_rate, training)
     # Lightning counts the steps of every optimizer
     turns = 2 if training.adversarial else 1
-    trainer = make_trainer(
-        context, max_steps=training.steps * turns, precision=fast_precision()
-    )
+    trainer = make_trainer(context, max_steps=training.steps * turns, precision=fast_precision())
     trainer.fit(learner, DataLoader(crops, batch_size=None, shuffle=False))
     remove_weight_norm(generator)

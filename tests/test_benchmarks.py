@@ -1,0 +1,41 @@
+"""What `benchmarks/README.md` shows is what the benchmarks wrote."""
+
+from __future__ import annotations
+
+import json
+
+from benchmarks import tables
+from benchmarks.rows import Row
+
+
+def test_the_tables_are_those_of_the_results() -> None:
+    page = tables.README.read_text()
+    assert tables.renewed(page) == page, "run: python -m benchmarks.tables"
+    shown = set(tables.PLACE.findall(page))
+    assert {path.stem for path in tables.RESULTS.glob("*.json")} <= shown
+
+
+def test_a_table_says_what_is_met_and_what_is_missed(tmp_path, monkeypatch) -> None:
+    from benchmarks import rows
+
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    monkeypatch.setattr(rows, "RESULTS", tmp_path)
+    monkeypatch.setattr(tables, "README", tmp_path / "README.md")
+    (tmp_path / "README.md").write_text("before\n<!-- results: toy -->\n<!-- end -->\nafter\n")
+    measured = [
+        Row("time", 2.0, "s", bar=3.0),
+        Row("speed", 1.2, "x", bar=1.3, sense="at least", low=1.1, high=1.25, n=9),
+        Row("against", 4.0, "", peer="other", ratio=2.0),
+    ]
+    rows.publish("toy", measured, "python -m benchmarks.toy")
+    record = json.loads((tmp_path / "toy.json").read_text())
+    assert [row["met"] for row in record["rows"]] == [True, False, None]
+    assert "system" not in record["machine"]
+    lines = (tmp_path / "README.md").read_text().splitlines()
+    assert "| time | 2 s |  |  | at most 3 | yes |" in lines
+    assert "| speed | 1.2 x | 1.1 to 1.25 | 9 | at least 1.3 | **no** |" in lines
+    assert "| against | 4 (2.00 of other) |  |  |  |  |" in lines
+    assert lines[0] == "before"
+    assert lines[-1] == "after"
+    again = (tmp_path / "README.md").read_text()
+    assert tables.renewed(again) == again
