@@ -88,6 +88,8 @@ class Convolution(nn.Module):
         """[b, c, 1, t] -> [b, c, 1, ceil(t / stride)]; a row that ends at e then ends at
         ceil(e / stride). With group norm all rows must end at the last frame.
         """
+        if x.shape[-1] == 0:
+            return self._nothing(x)
         x = self._padded(x, ends) if self.left + self.right + self.stride > 1 else self._active(x)
         return self._normed(_convolve(self.conv, x))
 

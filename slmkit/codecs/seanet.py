@@ -110,7 +110,7 @@ class Block(nn.Module):
         ahead = torch.cat([state["ahead"], self.shortcut(x)], dim=-1)
         inner, held = self.inner.step(x, state["inner"], last)
         frames = inner.shape[-1]
-        y = _sum(self.outer(inner), ahead[..., :frames]) if frames else ahead[..., :0]
+        y = _sum(self.outer(inner), ahead[..., :frames])
         return y, {"inner": held, "ahead": ahead[..., frames:]}
 
 
