@@ -84,19 +84,21 @@ def follow(
 
 
 def _drawn(frames: Tensor, count: int) -> Tensor:
-    """`count` of the frames [f, d] by chance, the same for all processes; each gives its share."""
+    """`count` of the frames [f, d] by chance, out of all processes' alike and the same for each."""
+    drawn = frames[_chosen(len(frames), count, frames.device)]
     if _several():
-        shares = [torch.empty_like(frames) for _ in range(processes.get_world_size())]
-        processes.all_gather(shares, frames)
-        frames = torch.cat(shares)
-    if len(frames) >= count:
-        chosen = torch.randperm(len(frames), device=frames.device)[:count]
-    else:
-        chosen = torch.randint(len(frames), (count,), device=frames.device)
-    drawn = frames[chosen].clone()
-    if _several():
+        shares = [torch.empty_like(drawn) for _ in range(processes.get_world_size())]
+        processes.all_gather(shares, drawn)
+        drawn = torch.cat(shares)[_chosen(len(shares) * count, count, frames.device)]
         processes.broadcast(drawn, src=0)
     return drawn
+
+
+def _chosen(among: int, count: int, device: torch.device) -> Tensor:
+    """So many numbers below `among` by chance; repeated only where there are too few."""
+    if among >= count:
+        return torch.randperm(among, device=device)[:count]
+    return torch.randint(among, (count,), device=device)
 
 
 def _several() -> bool:
