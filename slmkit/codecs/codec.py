@@ -67,7 +67,7 @@ class SeanetCodec(nn.Module):
             codes = self.quantizer.encode(latents, books)
             for row, end, own in zip(chosen, ends, codes, strict=True):
                 rows[row] = own[:, : -(-end // self.sizes.hop_length)]
-        for row in set(range(len(lengths))) - set(short):
+        for row in sorted(set(range(len(lengths))) - set(short)):
             whole = wav[row : row + 1, :, : lengths[row]]
             parts = self._streamed(whole) if self.sizes.causal else self._windowed(whole)
             rows[row] = torch.cat([self.quantizer.encode(z, books)[0] for z in parts], dim=1)
@@ -85,10 +85,15 @@ class SeanetCodec(nn.Module):
             latents = self.quantizer.decode(codes[chosen][..., : max(ends)], first)
             for row, end, wav in zip(chosen, ends, self.decoder(latents, ends), strict=True):
                 rows[row] = wav[:, : end * hop]
-        for row in set(range(len(lengths))) - set(short):
+        for row in sorted(set(range(len(lengths))) - set(short)):
             whole = codes[row : row + 1, :, : lengths[row]]
             parts = self._spoken(whole, first) if self.sizes.causal else self._said(whole, first)
-            rows[row] = torch.cat(list(parts), dim=1)
+            wav = self.quantizer.entries.new_empty(self.sizes.channels, lengths[row] * hop)
+            at = 0
+            for part in parts:
+                wav[:, at : at + part.shape[-1]] = part
+                at += part.shape[-1]
+            rows[row] = wav
         return rows
 
     def _streamed(self, wav: Tensor) -> Iterator[Tensor]:
@@ -149,4 +154,6 @@ def check_codes(codes: Codes, spec: CodeSpec, name: str) -> list[int]:
 def padded_waves(rows: list[Tensor]) -> tuple[Tensor, Tensor]:
     """(wav [b, n], lengths [b]) of waves [n], zeros at the end."""
     lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
+    if len(rows) == 1:
+        return rows[0][None], lengths
     return pad_sequence(rows, batch_first=True), lengths

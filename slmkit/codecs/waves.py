@@ -10,6 +10,9 @@ from torch import Tensor
 
 from slmkit.api import AudioError
 
+PIECE = 1 << 20
+"""Samples that are looked through at a time."""
+
 
 def channelled(wav: Tensor, lengths: Tensor, channels: int, name: str) -> tuple[Tensor, list[int]]:
     """(wav [b, c, n], lengths) of wav [b, n] or [b, c, n], cut to the longest and finite.
@@ -30,9 +33,12 @@ def channelled(wav: Tensor, lengths: Tensor, channels: int, name: str) -> tuple[
     if max(rows) > wav.shape[-1]:
         raise AudioError(f"{name}: a length of {max(rows)} in waves of {wav.shape[-1]} samples")
     wav = wav[..., : max(rows)].float()
-    ends = torch.tensor(rows, device=wav.device)[:, None, None]
-    wav = torch.where(torch.arange(wav.shape[-1], device=wav.device) < ends, wav, 0.0)
-    if not bool(torch.isfinite(wav).all()):
+    if min(rows) < wav.shape[-1]:
+        wav = wav.clone()
+        for row, length in zip(wav, rows, strict=True):
+            row[:, length:] = 0
+    # piece by piece: an hour of sound is large enough without copies
+    if not all(bool(torch.isfinite(piece).all()) for piece in wav.split(PIECE, dim=-1)):
         raise AudioError(f"{name}: the wave holds samples that are not finite numbers")
     return wav, rows
 
