@@ -18,18 +18,20 @@ from slmkit.codecs.waves import groups
 
 TOGETHER = 80
 """Seconds of sound that go through the network at once, over all rows."""
-WINDOW = 10
-"""Seconds of a long sound that go through it at a time."""
-AROUND = 2
+WHOLE = 12
+"""Seconds of sound that are not yet cut into windows."""
+WINDOW = 3
+"""Seconds of a longer one that go through it at a time: few, for each takes some 80 MB."""
+AROUND = 1
 """Seconds to either side that a window of a non-causal codec sees besides."""
 
 
 class SeanetCodec(nn.Module):
     """Waves to codes and back, each row as it would be alone.
 
-    What is longer than two windows goes through in windows of ten seconds: where causal by its
-    state, which gives the codes of the whole; else in windows that overlap by two seconds to either
-    side, beyond which only the LSTMs could hear.
+    What is longer than twelve seconds goes through in windows of three: where causal by its state,
+    which gives the codes of the whole; else in windows that overlap by a second to either side,
+    beyond which only the LSTMs could hear.
     """
 
     def __init__(self, sizes: SeanetSizes, codebooks: int, entries: int, sample_rate: int) -> None:
@@ -58,8 +60,8 @@ class SeanetCodec(nn.Module):
     def encode(self, wav: Tensor, lengths: list[int], books: int | None = None) -> list[Tensor]:
         """Codes [k, t] of each row of wav [b, c, n] by the first `books` codebooks."""
         rows: list[Tensor] = [wav] * len(lengths)
-        window = WINDOW * self.sample_rate
-        short = [row for row, length in enumerate(lengths) if length <= 2 * window]
+        whole = WHOLE * self.sample_rate
+        short = [row for row, length in enumerate(lengths) if length <= whole]
         for group in groups([lengths[row] for row in short], TOGETHER * self.sample_rate):
             chosen = [short[index] for index in group]
             ends = [lengths[row] for row in chosen]
@@ -68,8 +70,8 @@ class SeanetCodec(nn.Module):
             for row, end, own in zip(chosen, ends, codes, strict=True):
                 rows[row] = own[:, : -(-end // self.sizes.hop_length)]
         for row in sorted(set(range(len(lengths))) - set(short)):
-            whole = wav[row : row + 1, :, : lengths[row]]
-            parts = self._streamed(whole) if self.sizes.causal else self._windowed(whole)
+            own = wav[row : row + 1, :, : lengths[row]]
+            parts = self._streamed(own) if self.sizes.causal else self._windowed(own)
             rows[row] = torch.cat([self.quantizer.encode(z, books)[0] for z in parts], dim=1)
         return rows
 
@@ -77,8 +79,8 @@ class SeanetCodec(nn.Module):
         """The wave [c, t * hop] of each row of codes [b, k, t], whose first is codebook `first`."""
         rows: list[Tensor] = [codes] * len(lengths)
         hop = self.sizes.hop_length
-        window = WINDOW * self.sample_rate // hop
-        short = [row for row, length in enumerate(lengths) if length <= 2 * window]
+        whole = WHOLE * self.sample_rate // hop
+        short = [row for row, length in enumerate(lengths) if length <= whole]
         for group in groups([lengths[row] for row in short], TOGETHER * self.sample_rate // hop):
             chosen = [short[index] for index in group]
             ends = [lengths[row] for row in chosen]
@@ -86,8 +88,8 @@ class SeanetCodec(nn.Module):
             for row, end, wav in zip(chosen, ends, self.decoder(latents, ends), strict=True):
                 rows[row] = wav[:, : end * hop]
         for row in sorted(set(range(len(lengths))) - set(short)):
-            whole = codes[row : row + 1, :, : lengths[row]]
-            parts = self._spoken(whole, first) if self.sizes.causal else self._said(whole, first)
+            own = codes[row : row + 1, :, : lengths[row]]
+            parts = self._spoken(own, first) if self.sizes.causal else self._said(own, first)
             wav = self.quantizer.entries.new_empty(self.sizes.channels, lengths[row] * hop)
             at = 0
             for part in parts:
