@@ -64,6 +64,16 @@ def digits(folder: Path) -> str:
     return str(folder / "manifest.jsonl")
 
 
+def speechtokenizer(folder: Path) -> str:
+    """A small SpeechTokenizer's config."""
+    config = {"n_filters": 8, "dimension": 32, "strides": [8, 5, 4, 2], "lstm_layers": 2,
+              "bidirectional": True, "dilation_base": 2, "residual_kernel_size": 3,
+              "n_residual_layers": 1, "activation": "ELU", "sample_rate": 16000, "n_q": 8,
+              "codebook_size": 64}  # fmt: skip
+    (folder / "speechtokenizer.json").write_text(json.dumps(config))
+    return str(folder / "speechtokenizer.json")
+
+
 QUESTIONS = {"questions": 12, "dev": 6, "test": 6, "words": 8}
 VALUES: dict[tuple[str, str], Callable[[Path], dict[str, Any]]] = {
     ("corpus", "manifest"): lambda f: {"manifest": digits(f / "digits")},
@@ -73,6 +83,7 @@ VALUES: dict[tuple[str, str], Callable[[Path], dict[str, Any]]] = {
     ("tokenizer", "hubert-km"): lambda f: {
         "model": str(tiny_models.hubert(f / "hubert")), "layer": 2, "clusters": 12,
     },
+    ("tokenizer", "speechtokenizer"): lambda f: {"config": speechtokenizer(f)},
     ("text", "hf"): lambda f: {"model": str(tiny_models.text(f / "text"))},
     ("backbone", "hf"): lambda f: {"model": str(tiny_models.llama(f / "llama"))},
     ("transcriber", "whisper"): lambda f: {"model": str(tiny_models.whisper(f / "whisper"))},
