@@ -27,6 +27,7 @@ from slmkit.api import (
 )
 from slmkit.host import build, host, load_part, make_options, save_part
 from slmkit.recipe.fingerprint import _part
+from slmkit.recipe.fit import _held
 from slmkit.testing import check_part
 from slmkit.testing.tokenizers import sounds
 
@@ -185,3 +186,12 @@ def test_a_fingerprint_covers_the_inner_part() -> None:
 def _mel() -> tuple[object, object]:
     shelved = host().find("tokenizer", "mel-km")
     return shelved, make_options(shelved, {})
+
+
+def test_what_an_inner_part_lacks_is_asked_for_before_any_work() -> None:
+    """`check_available` goes through the parts that options hold, and through theirs."""
+    shelved = host().find("tokenizer", "unit-bpe")
+    values = {"inner": {"part": "hubert-km", "preset": "mhubert-l11-km1000"}}
+    assert [part.name for part in _held(make_options(shelved, values))] == ["hubert-km"]
+    deeper = {"inner": {"part": "unit-bpe", "inner": {"part": "mel-km"}}}
+    assert [part.name for part in _held(make_options(shelved, deeper))] == ["unit-bpe", "mel-km"]
