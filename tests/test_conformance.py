@@ -84,6 +84,10 @@ VALUES: dict[tuple[str, str], Callable[[Path], dict[str, Any]]] = {
         "model": str(tiny_models.hubert(f / "hubert")), "layer": 2, "clusters": 12,
     },
     ("tokenizer", "speechtokenizer"): lambda f: {"config": speechtokenizer(f)},
+    ("tokenizer", "mimi"): lambda f: {"weights": str(tiny_models.mimi(f / "mimi"))},
+    ("tokenizer", "dac"): lambda f: {"weights": str(tiny_models.dac(f / "dac")), "codebooks": 2},
+    ("tokenizer", "xcodec"): lambda f: {"weights": str(tiny_models.xcodec(f / "xcodec"))},
+    ("tokenizer", "unit-bpe"): lambda f: {"inner": {"part": "mel-km", "clusters": 16}, "size": 40},
     ("text", "hf"): lambda f: {"model": str(tiny_models.text(f / "text"))},
     ("backbone", "hf"): lambda f: {"model": str(tiny_models.llama(f / "llama"))},
     ("transcriber", "whisper"): lambda f: {"model": str(tiny_models.whisper(f / "whisper"))},
@@ -158,6 +162,32 @@ class Drifts(Levels):
         return (frames.abs().amax(dim=1) / self.loudest * 8).long().clamp(max=7)
 
 
+class Merges(Levels):
+    """Merges equal neighbours; `keep` says what becomes of their durations."""
+
+    spec = replace(Levels.spec, deduplicated=True)
+
+    def encode(self, wav: Tensor, lengths: Tensor) -> Codes:
+        plain = replace(super().encode(wav, lengths), spec=Levels.spec)
+        return self.keep(plain.deduplicate())
+
+    def keep(self, codes: Codes) -> Codes:
+        return codes
+
+    def decode(self, codes: Codes) -> tuple[Tensor, Tensor]:
+        return super().decode(codes.expand())
+
+
+class LosesTime(Merges):
+    def keep(self, codes: Codes) -> Codes:
+        return replace(codes, durations=None)
+
+
+class ShortensTime(Merges):
+    def keep(self, codes: Codes) -> Codes:
+        return replace(codes, durations=codes.durations.clamp(max=1))
+
+
 class Overflows(Levels):
     def code(self, wav: Tensor) -> Tensor:
         return super().code(wav) + 8
@@ -184,8 +214,9 @@ class Stretches(Levels):
         return nn.functional.pad(wav, (0, 999)), lengths + 999
 
 
-def test_a_sound_tokenizer_passes(tmp_path: Path) -> None:
-    tokenizer_laws(Levels, tmp_path)
+@pytest.mark.parametrize("sound", [Levels, Merges])
+def test_a_sound_tokenizer_passes(sound: type[Levels], tmp_path: Path) -> None:
+    tokenizer_laws(sound, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -194,6 +225,8 @@ def test_a_sound_tokenizer_passes(tmp_path: Path) -> None:
         (HearsPadding, "padding must not count"),
         (LeavesPadding, "beyond a row's length stand zeros"),
         (Drifts, "the declared rate is 50 Hz"),
+        (LosesTime, "merged codes need durations"),
+        (ShortensTime, "the declared rate is 50 Hz"),
         (Overflows, "codes lie in their codebook"),
         (Forgets, "saved and restored"),
         (Dreams, "the same sound gives the same codes"),

@@ -9,10 +9,14 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
+    DacConfig,
+    DacModel,
     HubertConfig,
     HubertModel,
     LlamaConfig,
     LlamaForCausalLM,
+    MimiConfig,
+    MimiModel,
     PreTrainedTokenizerFast,
     Wav2Vec2Config,
     Wav2Vec2CTCTokenizer,
@@ -25,6 +29,8 @@ from transformers import (
     WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
     WhisperTokenizerFast,
+    XcodecConfig,
+    XcodecModel,
 )
 
 ENCODER = {
@@ -108,3 +114,51 @@ def byte_pairs(size: int) -> Tokenizer:
     trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
     inner.train_from_iterator(["what is three plus five", "name the opposite of hot"], trainer)
     return inner
+
+
+def mimi(folder: Path) -> Path:
+    torch.manual_seed(0)
+    config = MimiConfig(
+        hidden_size=32, num_filters=4, codebook_size=64, codebook_dim=16, num_quantizers=5,
+        vector_quantization_hidden_dimension=16, upsample_groups=32, num_hidden_layers=1,
+        intermediate_size=32, num_attention_heads=2, num_key_value_heads=2,
+    )  # fmt: skip
+    _spread(MimiModel(config)).save_pretrained(folder)
+    return folder
+
+
+def dac(folder: Path) -> Path:
+    torch.manual_seed(0)
+    config = DacConfig(
+        encoder_hidden_size=4, downsampling_ratios=[2, 4, 5, 8], decoder_hidden_size=32,
+        n_codebooks=4, codebook_size=64, codebook_dim=4,
+    )  # fmt: skip
+    _spread(DacModel(config)).save_pretrained(folder)
+    return folder
+
+
+def xcodec(folder: Path) -> Path:
+    torch.manual_seed(0)
+    acoustic = DacConfig(
+        encoder_hidden_size=4, downsampling_ratios=[8, 5, 4, 2], decoder_hidden_size=32,
+        hidden_size=24,
+    )  # fmt: skip
+    config = XcodecConfig(
+        acoustic_model_config=acoustic, semantic_model_config=HubertConfig(**ENCODER),
+        codebook_size=64, target_bandwidths=[0.3, 0.6, 1.2],
+    )  # fmt: skip
+    _spread(XcodecModel(config)).save_pretrained(folder)
+    return folder
+
+
+def _spread(codec: torch.nn.Module) -> torch.nn.Module:
+    """Louder weights and codebooks, so that sounds fall to many entries of each."""
+    with torch.no_grad():
+        for name, tensor in [*codec.named_parameters(), *codec.named_buffers()]:
+            if "embed_sum" in name or name.endswith("embed"):
+                tensor.normal_()
+            if "cluster_usage" in name:
+                tensor.fill_(1.0)
+            if tensor.dim() > 1 and "quantizer" not in name and "semantic_model" not in name:
+                tensor.mul_(2.0)
+    return codec

@@ -16,33 +16,40 @@ from torch.nn import functional as F
 from slmkit.api import AudioError, Codes, CodeSpec, DataError, Tokenizer, WeightsError
 from slmkit.codecs.kmeans import assign, fit_kmeans, sample_frames
 from slmkit_hubert.centroids import read_centroids
+from slmkit_hubert.encoder import Encoder
+from slmkit_hubert.frontend import FrontEnd
 from slmkit_hubert.plugin import HubertKmOptions
+from slmkit_hubert.weights import load_hubert
+from slmkit_hubert.windows import windows
 
 SAMPLE_RATE = 16000
+
+CONTEXT = 5.0
+"""Seconds that windows of a long sound go on past where they are cut."""
+
+TOGETHER = 1024
+"""Frames that go through the transformer together, unless one window has more."""
 
 
 class HubertKm(nn.Module, Tokenizer):
     """The nearest of `clusters` centroids to a HuBERT layer's output at each frame.
 
-    Rows go through the network one by one. hubert-base normalizes its first convolution over time,
-    padding included, mask or not: a padded row would get other units than alone. Even among rows
-    of one length products of matrices round otherwise than alone, by 4e-6.
+    A forward of our own over the weights of transformers' HubertModel, which is given only rows of
+    one length: hubert-base normalizes its first convolution over time, padding included. Here the
+    convolutions run row by row, the transformer over the frames of many rows laid end to end.
+    A sound longer than `window` has the statistics of its whole, and its frames attend to
+    those of their window.
     """
 
     def __init__(self, options: HubertKmOptions) -> None:
         super().__init__()
-        self.options = options
-        self.hubert = load_hubert(options.model)
-        config = self.hubert.config
-        if not 1 <= options.layer <= config.num_hidden_layers:
-            raise WeightsError(
-                f"hubert-km: layer {options.layer} of {options.model}, which has layers 1 to "
-                f"{config.num_hidden_layers}"
-            )
-        self.kernels, self.strides = list(config.conv_kernel), list(config.conv_stride)
-        self.spec = CodeSpec(SAMPLE_RATE, math.prod(self.strides), (options.clusters,))
+        self.options, self.units = options, options.units
+        hubert = load_hubert(self.units.model, self.units.layer)
+        self.front = FrontEnd(hubert)
+        self.encoder = Encoder(hubert, self.units.layer)
+        self.spec = CodeSpec(SAMPLE_RATE, self.front.frames.hop, (self.units.clusters,))
         self.centroids: Tensor
-        empty = torch.full((options.clusters, config.hidden_size), math.nan)
+        empty = torch.full((self.units.clusters, hubert.config.hidden_size), math.nan)
         self.register_buffer("centroids", empty)
         if options.kmeans is not None:
             found = read_centroids(options.kmeans, options.allow_pickle)
@@ -52,7 +59,7 @@ class HubertKm(nn.Module, Tokenizer):
                     f"{tuple(empty.shape)} (clusters, width of the model)"
                 )
             self.centroids.copy_(found)
-        self.hubert.requires_grad_(False).eval()
+        self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> HubertKm:
         """Stays in evaluation: the features are frozen."""
@@ -72,60 +79,69 @@ class HubertKm(nn.Module, Tokenizer):
 
         def frames() -> Iterator[np.ndarray]:
             for wav, lengths in batches:
-                for row in self.features(wav, lengths):
-                    yield row.numpy()
+                for _, hidden in self._hidden(wav, lengths):
+                    yield hidden.cpu().numpy()
 
         sample = sample_frames(frames(), self.options.frames, self.options.seed)
-        self.centroids.copy_(fit_kmeans(sample, self.options.clusters, self.options.seed))
+        self.centroids.copy_(fit_kmeans(sample, self.units.clusters, self.options.seed))
 
+    @torch.inference_mode()
     def encode(self, wav: Tensor, lengths: Tensor) -> Codes:
         if torch.isnan(self.centroids).any():
             raise DataError(
-                "hubert-km has no centroids: give `kmeans`, or run its stage `fit` first"
+                "hubert-km has no centroids: give `kmeans` (published ones: "
+                f"{self.options.published.centroids}), or run its stage `fit` first"
             )
-        rows = self.features(wav, lengths)
-        return Codes.pad([assign(row, self.centroids)[None] for row in rows], self.spec)
+        units: list[list[Tensor]] = [[] for _ in wav]
+        for row, hidden in self._hidden(wav, lengths):
+            units[row].append(assign(hidden, self.centroids))
+        return Codes.pad([torch.cat(row)[None].to(wav.device) for row in units], self.spec)
 
-    @torch.inference_mode()
     def features(self, wav: Tensor, lengths: Tensor) -> list[Tensor]:
         """The layer's output [t, d] of each row."""
-        return [
-            self._features(row[:length]) for row, length in zip(wav, lengths.tolist(), strict=True)
-        ]
+        rows: list[list[Tensor]] = [[] for _ in wav]
+        for row, hidden in self._hidden(wav, lengths):
+            rows[row].append(hidden)
+        return [torch.cat(row) for row in rows]
 
-    def _features(self, wav: Tensor) -> Tensor:
-        """[t, d] of one wave [n]; one that is shorter than a frame is filled up with zeros."""
-        if len(wav) == 0:
-            raise AudioError("an utterance of no samples has no units")
-        if not torch.isfinite(wav).all():
-            raise AudioError("the wave holds samples that are not finite numbers")
-        if self.options.normalize:
-            wav = F.layer_norm(wav, wav.shape)
-        wav = F.pad(wav, (self.options.pad, self.options.pad))
-        wav = F.pad(wav, (0, max(0, self._shortest - len(wav))))
-        states = self.hubert(wav[None], output_hidden_states=True).hidden_states
-        hidden: Tensor = states[self.options.layer][0]
-        return hidden
+    @torch.inference_mode()
+    def _hidden(self, wav: Tensor, lengths: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """(row, what the layer makes of the next frames of it [t, d]), in order."""
+        waiting: list[tuple[int, slice, Tensor]] = []
+        frames = 0
+        for row, kept, entering in self._entering(wav, lengths):
+            if waiting and frames + len(entering) > TOGETHER:
+                yield from self._encoded(waiting)
+                waiting, frames = [], 0
+            waiting.append((row, kept, entering))
+            frames += len(entering)
+        yield from self._encoded(waiting)
 
-    @property
-    def _shortest(self) -> int:
-        """Samples of one frame: 400 for hubert-base."""
-        samples = 1
-        for kernel, stride in zip(reversed(self.kernels), reversed(self.strides), strict=True):
-            samples = (samples - 1) * stride + kernel
-        return samples
+    def _encoded(self, waiting: list[tuple[int, slice, Tensor]]) -> Iterator[tuple[int, Tensor]]:
+        hidden = self.encoder([entering for _, _, entering in waiting])
+        for (row, kept, _), found in zip(waiting, hidden, strict=True):
+            yield row, found[kept]
 
+    def _entering(self, wav: Tensor, lengths: Tensor) -> Iterator[tuple[int, slice, Tensor]]:
+        """(row, the frames to keep, all frames that enter the transformer [t, d]) by window."""
+        rate = self.spec.frame_rate
+        longest, context = round(self.options.window * rate), round(CONTEXT * rate)
+        waves = [row[:length] for row, length in zip(wav, lengths.tolist(), strict=True)]
+        for wave in waves:
+            if len(wave) == 0:
+                raise AudioError("an utterance of no samples has no units")
+            if not torch.isfinite(wave).all():
+                raise AudioError("the wave holds samples that are not finite numbers")
+        for row, wave in enumerate(waves):
+            wave = self._prepared(wave.to(self.centroids.device))
+            first = self.front.first(wave)
+            for window in windows(self.front.frames.count(len(wave)), longest, context):
+                yield row, window.kept, self.front(wave, first, window.start, window.stop)
 
-def load_hubert(model: str) -> nn.Module:
-    """A HubertModel in float32 from a folder or the hub's cache. Raises WeightsError."""
-    from transformers import HubertModel
-
-    try:
-        loaded: nn.Module = HubertModel.from_pretrained(model, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise WeightsError(
-            f"hubert-km: no model at '{model}' ({reason}); give a folder with config.json and "
-            f"model.safetensors, or download it: hf download {model}"
-        ) from None
-    return loaded
+    def _prepared(self, wave: Tensor) -> Tensor:
+        """A wave [n] as the model takes it; zeros fill up one that is shorter than a frame."""
+        if self.units.normalize:
+            wave = F.layer_norm(wave, wave.shape)
+        before = self.units.pad
+        after = before + max(0, self.front.frames.sight - len(wave) - 2 * before)
+        return F.pad(wave, (before, after)) if before or after else wave

@@ -22,7 +22,7 @@ from slmkit.api.contracts import (
     Transcriber,
     Vocoder,
 )
-from slmkit.api.declare import KINDS, Can, Declaration, NoOptions, option
+from slmkit.api.declare import KINDS, Can, Declaration, NoOptions, option, part_option
 from slmkit.api.errors import (
     AudioError,
     BrokenPluginError,
@@ -92,4 +92,5 @@ __all__ = [
     "hookspec",
     "nearest",
     "option",
+    "part_option",
 ]

@@ -26,7 +26,8 @@ class CodeSpec:
         codebook_sizes: number of codes of each codebook, coarse first.
         output_sample_rate: of the decoded wave, Hz; None: the same as `sample_rate`.
         output_hop_length: samples of the decoded wave for a frame; None: as `hop_length`.
-        deduplicated: whether equal neighbours are merged (frames then vary in duration).
+        deduplicated: whether neighbours are merged: equal ones into one unit, or several units
+            into one token; frames then vary in duration.
     """
 
     sample_rate: int
@@ -74,7 +75,7 @@ class Codes:
         values: int64 [b, k, t]; what lies beyond a row's length is 0 and means nothing.
         lengths: int64 [b], frames that are real.
         spec: how the codes relate to the wave.
-        durations: int64 [b, t], frames merged into each deduplicated unit, or None.
+        durations: int64 [b, t], frames merged into each deduplicated unit or token, or None.
         side: named tensors that a decoder needs beside the codes (EnCodec 48 kHz's scales).
     """
 

@@ -125,6 +125,22 @@ def option(default: Any = MISSING, help: str = "", **kwargs: Any) -> Any:
     return field(default=default, metadata=metadata, **kwargs)
 
 
+def part_option(kind: str, default: str, help: str) -> Any:
+    """An option that is a part itself, such as the tokenizer that another one wraps.
+
+    Its value is what a slot of a recipe holds: `{part: NAME, ...options}`; its field is of type
+    `dict[str, Any]`. The host checks it, builds the part, and gives it to the class as a keyword
+    argument of the field's name: `cls(options, inner=part)`.
+    """
+    metadata = {"help": help, "part": kind}
+    return field(default_factory=lambda: {"part": default}, metadata=metadata)
+
+
+def parts_of(options: type[Any]) -> dict[str, str]:
+    """The kind of part that each `part_option` of a dataclass holds."""
+    return {f.name: f.metadata["part"] for f in fields(options) if "part" in f.metadata}
+
+
 def help_of(options: type[Any]) -> dict[str, str]:
     """The help text of each option of a dataclass."""
     return {f.name: f.metadata.get("help", "") for f in fields(options)}

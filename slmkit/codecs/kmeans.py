@@ -13,18 +13,52 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slmkit.api import DataError
+from slmkit.codecs.linear import packed, product
+
+AT_ONCE = 1024
+"""Frames whose distances to all centroids are in memory together."""
 
 
 def assign(features: Tensor, centroids: Tensor) -> Tensor:
     """The nearest centroid of each feature [..., d] -> [...]; the first of equals wins.
 
-    Computed in float64: in float32 the sums depend on how many frames are multiplied at once, and
-    a frame between two centroids could fall to one alone and to the other in a batch.
+    The answer is that of float64, so that it never depends on how many frames are assigned at
+    once. Most frames need no float64: where the two nearest centroids lie further apart than all
+    roundings of float32 together can reach, float32 is as good.
     """
-    x, c = features.double(), centroids.double()
-    distances = (c * c).sum(dim=-1) - 2 * (x @ c.T)
-    nearest: Tensor = distances.argmin(dim=-1)
+    x = features.reshape(-1, features.shape[-1])
+    found = [_assign(some, centroids) for some in x.split(AT_ONCE)]
+    nearest = torch.cat(found) if found else x.new_zeros(0, dtype=torch.int64)
+    return nearest.view(features.shape[:-1])
+
+
+def _assign(x: Tensor, centroids: Tensor) -> Tensor:
+    """The same for frames [f, d] that fit into memory."""
+    # around their mean the products are small, and their roundings with them
+    mean = centroids.mean(dim=0)
+    near, c = x.float() - mean, centroids.float() - mean
+    scores = product(near, packed(-c), packed(0.5 * (c * c).sum(dim=-1)))
+    best, nearest = scores.min(dim=-1)
+    slack = _rounding(near, c)
+    rivals = (scores <= (best + slack)[:, None]).sum(dim=-1)
+    # one rival is the best itself; none there is where a feature is not a number
+    (unsure,) = torch.nonzero(rivals != 1, as_tuple=True)
+    if len(unsure):
+        exact, to = x[unsure].double(), centroids.double()
+        distances = (to * to).sum(dim=-1) - 2 * (exact @ to.T)
+        nearest[unsure] = distances.argmin(dim=-1)
     return nearest
+
+
+def _rounding(x: Tensor, centroids: Tensor) -> Tensor:
+    """How far [f] half the difference of two squared distances can be off in float32.
+
+    The bound of a sum of products in any order (Higham 2002, section 3.1), for both of them, with
+    a few roundings more for centring and for the centroids' squares.
+    """
+    unit = torch.finfo(torch.float32).eps / 2
+    longest = centroids.norm(dim=-1).max()
+    return 2 * (x.shape[-1] + 8) * unit * longest * (x.norm(dim=-1) + longest)
 
 
 def fit_kmeans(features: NDArray[np.float32], clusters: int, seed: int) -> Tensor:

@@ -6,6 +6,7 @@ from slmkit.host.options import (
     OptionFault,
     check_options,
     default_options,
+    inner_parts,
     make_options,
     option_type,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "check_options",
     "default_options",
     "host",
+    "inner_parts",
     "is_part",
     "load_part",
     "make_options",

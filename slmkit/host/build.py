@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from slmkit.api import CodeSpec, DataError, Savable
-from slmkit.host.options import make_options
+from slmkit.host.options import inner_parts, make_options
 from slmkit.host.registry import Shelved, host
 
 PART_FILE = "part.json"
@@ -38,8 +38,9 @@ def build(kind: str, name: str, values: Mapping[str, Any] | None = None, **given
 
 
 def build_part(shelved: Shelved, options: Any, **given: Any) -> Any:
-    """Build a part from the shelf with checked options."""
-    part = shelved.load()(options, **given)
+    """Build a part from the shelf with checked options, and first those that they hold."""
+    inner = {name: build_part(*each) for name, each in inner_parts(options).items()}
+    part = shelved.load()(options, **inner, **given)
     part.origin = Origin(shelved, options, given)
     return part
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from slmkit.api import BrokenPluginError, OptionsError, nearest
-from slmkit.host.registry import Shelved
+from slmkit.api import BrokenPluginError, OptionsError, SlmkitError, nearest
+from slmkit.api.declare import parts_of
+from slmkit.host.registry import Shelved, host
 
 MISSING = "???"
 """How OmegaConf writes a value that has to be given."""
@@ -64,7 +65,36 @@ def check_options(
     hints = typing.get_type_hints(options)
     wrong = [name for name in values if not _fits(getattr(made, name), hints[name])]
     faults = [_mistyped(options, name, values[name]) for name in wrong]
+    if not faults:
+        faults = [fault for name in parts_of(options) for fault in _inner_faults(made, name)]
     return (None, faults) if faults else (made, [])
+
+
+def inner_parts(options: Any) -> dict[str, tuple[Shelved, Any]]:
+    """The parts that checked options hold: for each option that is one, the part and its options.
+
+    Those may hold parts in turn. Raises UnknownNameError and OptionsError.
+    """
+    found = {}
+    for name, kind in parts_of(type(options)).items():
+        values = getattr(options, name)
+        inner = host().find(kind, values.get("part", ""), f"option '{name}'")
+        found[name] = inner, make_options(inner, {k: v for k, v in values.items() if k != "part"})
+    return found
+
+
+def _inner_faults(options: Any, name: str) -> list[OptionFault]:
+    """What is wrong with the part that an option holds."""
+    values = dict(getattr(options, name))
+    part = values.pop("part", None)
+    if not isinstance(part, str):
+        return [OptionFault(name, "must name its part: {part: NAME}")]
+    try:
+        inner = host().find(parts_of(type(options))[name], part)
+    except SlmkitError as error:
+        return [OptionFault(name, str(error))]
+    _, faults = check_options(inner, values)
+    return [OptionFault(f"{name}.{f.name}".rstrip("."), f.problem) for f in faults]
 
 
 def make_options(shelved: Shelved, values: Mapping[str, Any]) -> Any:

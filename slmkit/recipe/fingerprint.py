@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from slmkit.host import Shelved
+from slmkit.host import Shelved, inner_parts
 from slmkit.recipe.model import Recipe, Stage
 from slmkit.recipe.source import source_hash
 from slmkit.training.arguments import HARMLESS
@@ -53,6 +53,7 @@ def fingerprints(recipe: Recipe, hash_content: Callable[[Path], str]) -> dict[st
 
 def _part(shelved: Shelved, options: Any, hash_content: Callable[[Path], str]) -> dict[str, Any]:
     values = dataclasses.asdict(options)
+    held = {n: _part(*each, hash_content) for n, each in inner_parts(options).items()}
     return {
         "kind": shelved.kind,
         "name": shelved.name,
@@ -62,6 +63,7 @@ def _part(shelved: Shelved, options: Any, hash_content: Callable[[Path], str]) -
         "source": source_hash(shelved.declaration.target),
         "options": values,
         "content": {path: hash_content(Path(path)) for path in sorted(_paths(values))},
+        **({"parts": held} if held else {}),
     }
 
 

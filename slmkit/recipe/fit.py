@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from slmkit.api import Can, MisfitError, MissingDependencyError
+from slmkit.host import Shelved, inner_parts
 from slmkit.recipe.model import Recipe, Slot, Stage
 
 
@@ -110,12 +112,21 @@ def check_available(recipe: Recipe, stages: list[str]) -> None:
     lines = []
     for name in stages:
         stage = recipe.stages[name]
-        for part in (stage.shelved, *(recipe.slots[slot].shelved for slot in stage.touched)):
+        slots = [recipe.slots[name] for name in stage.touched]
+        held = [part for slot in slots for part in _held(slot.options)]
+        for part in (stage.shelved, *(slot.shelved for slot in slots), *held):
             if part.missing:
                 needed = ", ".join(part.missing)
                 lines.append(f"{part.kind} '{part.name}' needs {needed}: {part.mend}")
     if lines:
         raise MissingDependencyError("\n".join(dict.fromkeys(lines)))
+
+
+def _held(options: Any) -> Iterator[Shelved]:
+    """The parts that options hold, and those that theirs hold."""
+    for shelved, inner in inner_parts(options).values():
+        yield shelved
+        yield from _held(inner)
 
 
 def _meetings(recipe: Recipe, rule: Rule) -> Iterator[tuple[Slot, Slot | Stage]]:

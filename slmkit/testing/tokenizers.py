@@ -49,21 +49,38 @@ def _well_formed(part: Tokenizer, codes: Codes, lengths: Tensor) -> None:
     assert codes.values.dtype == torch.int64, "codes are int64"
     sizes = torch.tensor(spec.codebook_sizes)[None, :, None]
     assert bool(((codes.values >= 0) & (codes.values < sizes)).all()), "codes lie in their codebook"
+    _keeps_time(codes)
     frames = lengths / spec.hop_length
-    assert bool(((codes.lengths - frames).abs() <= 2).all()), (
+    assert bool(((_frames(codes) - frames).abs() <= 2).all()), (
         f"the declared rate is {spec.frame_rate:g} Hz; {lengths.tolist()} samples gave "
-        f"{codes.lengths.tolist()} frames"
+        f"{_frames(codes).tolist()} frames"
     )
     for row, length in enumerate(codes.lengths.tolist()):
         assert not codes.values[row, :, length:].any(), "beyond a row's length stand zeros"
+
+
+def _keeps_time(codes: Codes) -> None:
+    """What is merged says of how many frames."""
+    if not codes.spec.deduplicated:
+        return
+    times = codes.durations
+    assert times is not None, "merged codes need durations: the frames of each"
+    assert times.shape == codes.values[:, 0].shape, "durations are [b, t]"
+    real = torch.arange(times.shape[1]) < codes.lengths[:, None]
+    assert bool(((times >= 1) == real).all()), "a merged code lasts a frame or more"
+
+
+def _frames(codes: Codes) -> Tensor:
+    """Frames [b] of each row before any were merged."""
+    return codes.lengths if codes.durations is None else codes.durations.sum(dim=1)
 
 
 def _keeps_its_rate(part: Tokenizer) -> None:
     """Four more seconds have four seconds' frames: a rate that is a little off shows."""
     rate = part.spec.sample_rate
     wav = torch.sin(torch.arange(5 * rate) / 20.0)[None] * 0.1
-    short = int(part.encode(wav[:, :rate], torch.tensor([rate])).lengths[0])
-    more = int(part.encode(wav, torch.tensor([5 * rate])).lengths[0]) - short
+    short = int(_frames(part.encode(wav[:, :rate], torch.tensor([rate])))[0])
+    more = int(_frames(part.encode(wav, torch.tensor([5 * rate])))[0]) - short
     assert abs(more - 4 * part.spec.frame_rate) <= 1, (
         f"the declared rate is {part.spec.frame_rate:g} Hz, the measured one {more / 4:g} Hz"
     )
@@ -94,8 +111,8 @@ def _decodes(part: Tokenizer, codes: Codes) -> None:
         raise AssertionError("a tokenizer without a decoder must raise MisfitError")
     wav, lengths = part.decode(codes)
     hop = part.spec.output_hop_length or part.spec.hop_length
-    assert bool(((lengths - codes.lengths * hop).abs() <= hop).all()), (
-        f"{codes.lengths.tolist()} frames of {hop} samples became {lengths.tolist()} samples"
+    assert bool(((lengths - _frames(codes) * hop).abs() <= hop).all()), (
+        f"{_frames(codes).tolist()} frames of {hop} samples became {lengths.tolist()} samples"
     )
     assert wav.shape == (len(codes), int(lengths.max())), "waves are [b, longest]"
     assert bool(torch.isfinite(wav).all()), "samples are finite numbers"
@@ -119,7 +136,10 @@ def _ignores_the_batch(part: Tokenizer, wav: Tensor, lengths: Tensor, together: 
 
 
 def _same(a: Codes, b: Codes) -> bool:
-    return bool(torch.equal(a.values, b.values) and torch.equal(a.lengths, b.lengths))
+    same = torch.equal(a.values, b.values) and torch.equal(a.lengths, b.lengths)
+    if a.durations is None or b.durations is None:
+        return bool(same and a.durations is b.durations)
+    return bool(same and torch.equal(a.durations, b.durations))
 
 
 def _refuses(part: Tokenizer, wav: Tensor, lengths: Tensor) -> bool:

@@ -1,0 +1,1 @@
+"""Codecs of transformers as tokenizers, through one adapter."""

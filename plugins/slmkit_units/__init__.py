@@ -1,0 +1,1 @@
+"""Shorter sequences of units: merged neighbours, and byte-pair encoding over them."""
