@@ -42,6 +42,8 @@ class Can:
         streaming: whether it has `step(input, state)`.
         causal: whether a frame depends on nothing after it.
         decodes: for a tokenizer, whether it turns its codes back into a wave by itself.
+        semantic_first: for a tokenizer, whether its first codebook holds what is said and the
+            others how it sounds, so that the two can be taken from different speakers.
         conditioning: what it can be conditioned on ("speaker", "text", ...).
         audio: for a corpus, whether it has sound (False: text alone).
         dialogue: for a corpus, whether it has questions with answers.
@@ -54,6 +56,7 @@ class Can:
     streaming: bool = False
     causal: bool | None = None
     decodes: bool = False
+    semantic_first: bool = False
     conditioning: tuple[str, ...] = ()
     audio: bool = True
     dialogue: bool = False
