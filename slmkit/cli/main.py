@@ -17,6 +17,7 @@ from slmkit.api import SlmkitError
 from slmkit.cli.ask import ask
 from slmkit.cli.config import config
 from slmkit.cli.doctor import doctor
+from slmkit.cli.encode import encode
 from slmkit.cli.list import list_parts
 from slmkit.cli.prepare import prepare
 from slmkit.cli.recipes import recipes
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(ask)
+app.command()(encode)
 app.command()(config)
 app.command("list")(list_parts)
 app.command()(show)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,9 @@ Wave = NDArray[np.float32]
 
 RANGE_SLACK_S = 0.1
 """How far a range may reach beyond its file: manifests round, and lossy headers estimate."""
+
+BLOCK_S = 10.0
+"""Seconds of a block when a long file is not read at once."""
 
 LOUDEST = 16.0
 """Peaks up to here (24 dB over full scale) are clipped; beyond, the scale itself is wrong."""
@@ -64,22 +68,60 @@ def read_audio(
     with _opened(path) as file:
         rate = int(file.samplerate)
         first, count = _sample_range(path, file, start, duration)
-        try:
-            file.seek(first)
-            wav = file.read(count, dtype="float32", always_2d=True)
-        except (soundfile.SoundFileError, RuntimeError) as error:
-            raise AudioError(f"{path}: broken, it cannot be decoded: {_reason(error)}") from error
-        if channel is not None and not 0 <= channel < file.channels:
-            raise AudioError(f"{path}: there is no channel {channel}, it has {file.channels}")
-    if len(wav) == 0:
+        _seek(path, file, first)
+        mono = _read(path, file, count, channel)
+    if len(mono) == 0:
         raise AudioError(f"{path}: zero length, there is no sample in it")
-    mono = wav.mean(axis=1) if channel is None else wav[:, channel]
-    _check_scale(path, mono)
     if rate != sample_rate:
         mono = soxr.resample(mono, rate, sample_rate, quality="HQ")
         if len(mono) == 0:
             raise AudioError(f"{path}: too short to hold one sample at {sample_rate} Hz")
     return np.ascontiguousarray(np.clip(mono, -1.0, 1.0), dtype=np.float32)
+
+
+def read_blocks(
+    path: Path | str,
+    sample_rate: int = 16000,
+    start: float = 0.0,
+    duration: float | None = None,
+    channel: int | None = None,
+) -> Iterator[Wave]:
+    """The same in blocks of about `BLOCK_S` seconds, joined equal to `read_audio`'s.
+
+    One block is in memory at a time. A file that breaks in the middle raises when it comes to that.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        rate = int(file.samplerate)
+        first, left = _sample_range(path, file, start, duration)
+        _seek(path, file, first)
+        stream = None
+        if rate != sample_rate:
+            stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
+        given = 0
+        while left > 0:
+            mono = _read(path, file, min(left, int(BLOCK_S * rate)), channel)
+            # what a header promises and the file has not ends the sound here
+            left = left - len(mono) if len(mono) else 0
+            wav = mono if stream is None else stream.resample_chunk(mono, last=left == 0)
+            given += len(wav)
+            if len(wav):
+                yield np.ascontiguousarray(np.clip(wav, -1.0, 1.0), dtype=np.float32)
+    if given == 0:
+        raise AudioError(f"{path}: too short to hold one sample at {sample_rate} Hz")
+
+
+def utterance_blocks(utterance: Utterance, sample_rate: int = 16000) -> Iterator[Wave]:
+    """The sound of an utterance in blocks, as `read_blocks`. Errors as `read_utterance`."""
+    if utterance.audio is None:
+        raise AudioError(f"utterance '{utterance.id}' is text alone, it has no sound to read")
+    return read_blocks(
+        utterance.audio,
+        sample_rate,
+        utterance.start,
+        utterance.duration,
+        utterance.extra.get("channel"),
+    )
 
 
 def read_utterance(utterance: Utterance, sample_rate: int = 16000) -> Wave:
@@ -132,6 +174,27 @@ def _opened(path: Path) -> soundfile.SoundFile:
         return soundfile.SoundFile(path)
     except (soundfile.SoundFileError, RuntimeError, OSError, TypeError) as error:
         raise AudioError(f"{path}: not sound that can be read: {_reason(error)}") from error
+
+
+def _seek(path: Path, file: soundfile.SoundFile, first: int) -> None:
+    try:
+        file.seek(first)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise AudioError(f"{path}: broken, it cannot be decoded: {_reason(error)}") from error
+
+
+def _read(path: Path, file: soundfile.SoundFile, count: int, channel: int | None) -> Wave:
+    """The next samples, one channel or the mean of all, at the file's own rate."""
+    try:
+        wav = file.read(count, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise AudioError(f"{path}: broken, it cannot be decoded: {_reason(error)}") from error
+    if channel is not None and not 0 <= channel < file.channels:
+        raise AudioError(f"{path}: there is no channel {channel}, it has {file.channels}")
+    mono: Wave = wav.mean(axis=1) if channel is None else wav[:, channel]
+    if len(mono):
+        _check_scale(path, mono)
+    return mono
 
 
 def _reason(error: Exception) -> str:
