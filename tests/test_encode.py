@@ -29,28 +29,6 @@ from slmkit.data.store import TokenStore
 RATE = 8000
 
 
-@pytest.fixture(scope="session")
-def stairs_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return toy_codec.outside(tmp_path_factory.mktemp("site"))
-
-
-@pytest.fixture
-def command(stairs_environment: dict[str, str], tmp_path: Path):
-    """Runs slmkit in an empty folder: command(words...) -> finished process."""
-
-    def run(*words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "slmkit", *map(str, words)],
-            cwd=tmp_path,
-            env={**stairs_environment, **more},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    return run
-
-
 def wave(seed: int, samples: int) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-0.9, 0.9, samples).astype(np.float32)
 
@@ -311,8 +289,12 @@ def test_a_killed_extraction_goes_on_without_loss_or_double(
     for file in folder.glob("*.wav"):
         # of 20 s each, so that a batch holds three
         soundfile.write(file, np.tile(wave(int(file.stem[1:]), 8000), 20), RATE, subtype="PCM_16")
-    words = [sys.executable, "-m", "slmkit", "encode", "in", "-t", "stairs", "pause=0.15"]
+    words = [sys.executable, "-m", "slmkit", "encode", "in", "-t", "stairs", "pause=0.3"]
     words += ["-o", "codes", "--jobs", jobs]
+    started = time.monotonic()
+    first = [*words[:4], "in/s000.wav", *words[5:-3], "first", *words[-2:]]
+    assert subprocess.run(first, cwd=tmp_path, env=stairs_environment).returncode == 0
+    start = time.monotonic() - started
     draw = random.Random(5)
     seen = [0]
     for _ in range(10):
@@ -324,7 +306,7 @@ def test_a_killed_extraction_goes_on_without_loss_or_double(
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        time.sleep(draw.uniform(0.5, 6.0))
+        time.sleep(draw.uniform(0.5 * start, start + 4.0))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         if (tmp_path / "codes" / "_header.json").exists():

@@ -59,7 +59,7 @@ class CodeSpec:
     def unlike(self, other: CodeSpec) -> str:
         """Where another spec differs from this, in words; nothing where they are equal."""
         own, others = self.to_dict(), other.to_dict()
-        return ", ".join(f"{k} {own[k]}, not {others[k]}" for k in own if own[k] != others[k])
+        return ", ".join(f"{k} {own[k]}, wanted {others[k]}" for k in own if own[k] != others[k])
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from slmkit.cli.choosing import Saved, TokenizerName, split
 from slmkit.cli.run import INTERRUPTED
-
-TokenizerName = Annotated[
-    str | None,
-    typer.Option("-t", "--tokenizer", metavar="NAME", help="A tokenizer: 'slmkit list tokenizer'."),
-]
-Saved = Annotated[
-    Path | None,
-    typer.Option("--from", metavar="FOLDER", help="A run, or a saved tokenizer, instead of NAME."),
-]
-KEY_VALUE = re.compile(r"[A-Za-z_][\w.]*=.*", re.DOTALL)
 
 
 def encode(
@@ -87,9 +77,3 @@ def encode(
     typer.echo(f"{output}: {done.coded} coded, {done.known} there already{how}")
     if done.faults:
         raise StageError(f"{len(done.faults)} of {len(utterances)} could not be coded")
-
-
-def split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The inputs, and the options that stand among them as KEY=VALUE; a file always wins."""
-    options = [a for a in arguments if KEY_VALUE.fullmatch(a) and not Path(a).exists()]
-    return [a for a in arguments if a not in options], options

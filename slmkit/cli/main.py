@@ -16,11 +16,13 @@ import slmkit
 from slmkit.api import SlmkitError
 from slmkit.cli.ask import ask
 from slmkit.cli.config import config
+from slmkit.cli.decode import decode
 from slmkit.cli.doctor import doctor
 from slmkit.cli.encode import encode
 from slmkit.cli.list import list_parts
 from slmkit.cli.prepare import prepare
 from slmkit.cli.recipes import recipes
+from slmkit.cli.resynth import resynth
 from slmkit.cli.run import run
 from slmkit.cli.show import show
 
@@ -42,6 +44,8 @@ app = typer.Typer(
 app.command()(run)
 app.command()(ask)
 app.command()(encode)
+app.command()(decode)
+app.command()(resynth)
 app.command()(config)
 app.command("list")(list_parts)
 app.command()(show)

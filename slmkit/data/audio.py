@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +13,8 @@ import soundfile
 import soxr  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from slmkit.api import AudioError, Utterance
-from slmkit.data.atomic import write_atomically
+from slmkit.api import AudioError, StageError, Utterance
+from slmkit.data.atomic import TEMPORARY, write_atomically
 
 Wave = NDArray[np.float32]
 """Float32 [n], -1..1, mono."""
@@ -147,22 +148,58 @@ def write_audio(path: Path | str, wav: Wave, sample_rate: int) -> None:
     another suffix, StageError where the disk is full.
     """
     path = Path(path)
-    kind = path.suffix.lower().lstrip(".").upper()
-    if kind not in ("FLAC", "WAV"):
-        raise AudioError(f"{path}: sound is written as .flac or .wav, not '{path.suffix}'")
+    kind = _kind(path)
     wav = np.asarray(wav)
     if wav.ndim != 1 or wav.size == 0:
         raise AudioError(f"{path}: expected samples [n], got shape {list(wav.shape)}")
     _check_scale(path, wav)
     packed = io.BytesIO()
-    pcm = np.round(np.clip(wav, -1.0, 1.0) * 32767.0).astype(np.int16)
-    soundfile.write(packed, pcm, sample_rate, format=kind, subtype="PCM_16")
+    soundfile.write(packed, _pcm(wav), sample_rate, format=kind, subtype="PCM_16")
     write_atomically(path, packed.getbuffer(), durable=False)
+
+
+def write_blocks(path: Path | str, blocks: Iterable[Wave], sample_rate: int) -> int:
+    """Write float [n] blocks one after the other as `write_audio` does; gives the samples written.
+
+    Errors as `write_audio`; a file that was there stays until the last block is written.
+    """
+    path = Path(path)
+    kind = _kind(path)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+    written = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with soundfile.SoundFile(beside, "w", sample_rate, 1, "PCM_16", format=kind) as file:
+            for block in blocks:
+                if len(block):
+                    _check_scale(path, block)
+                    file.write(_pcm(block))
+                    written += len(block)
+        if not written:
+            raise AudioError(f"{path}: there is no sample to write")
+        beside.replace(path)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise StageError(f"{path}: cannot be written: {_reason(error)}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return written
 
 
 def is_silent(wav: Wave, floor_db: float = -80.0) -> bool:
     """Whether no sample rises above `floor_db` dB of full scale."""
     return bool(np.abs(wav).max(initial=0.0) <= 10.0 ** (floor_db / 20.0))
+
+
+def _kind(path: Path) -> str:
+    kind = path.suffix.lower().lstrip(".").upper()
+    if kind not in ("FLAC", "WAV"):
+        raise AudioError(f"{path}: sound is written as .flac or .wav, not '{path.suffix}'")
+    return kind
+
+
+def _pcm(wav: Wave) -> NDArray[np.int16]:
+    pcm: NDArray[np.int16] = np.round(np.clip(wav, -1.0, 1.0) * 32767.0).astype(np.int16)
+    return pcm
 
 
 def _opened(path: Path) -> soundfile.SoundFile:

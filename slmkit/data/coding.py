@@ -5,13 +5,13 @@ Letters: k (codebook), t (frame), n (sample).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 
 from slmkit.api import AudioError, Codes, Tokenizer, Utterance
-from slmkit.data.audio import probe, read_utterance, utterance_blocks
+from slmkit.data.audio import Wave, probe, read_utterance, utterance_blocks
 from slmkit.data.batches import pad_wavs
 from slmkit.data.shards import StoredCodes
 
@@ -44,7 +44,8 @@ def code(
             continue
         try:
             if seconds_of(utterance) > LONG_S:
-                codes[place] = _code_long(utterance, tokenizer)
+                blocks = utterance_blocks(utterance, tokenizer.spec.sample_rate)
+                codes[place] = code_blocks(blocks, tokenizer)
             else:
                 waves[place] = read_utterance(utterance, tokenizer.spec.sample_rate)
         except AudioError as error:
@@ -67,7 +68,8 @@ def encode(
     """The codes [1, k, t] of each wave. Where the tokenizer refuses a batch its waves go in one by
     one, so that only those are lost that it cannot code; they are added to `faults`."""
     try:
-        together = tokenizer.encode(*pad_wavs(list(waves.values())))
+        with torch.inference_mode():
+            together = tokenizer.encode(*pad_wavs(list(waves.values())))
     except AudioError as error:
         if len(waves) == 1:
             faults.update(dict.fromkeys(waves, error))
@@ -77,11 +79,11 @@ def encode(
     return {place: together.row(index) for index, place in enumerate(waves)}
 
 
-def _code_long(utterance: Utterance, tokenizer: Tokenizer) -> Codes:
-    """The codes [1, k, t] of sound that is read in blocks."""
-    blocks = utterance_blocks(utterance, tokenizer.spec.sample_rate)
+def code_blocks(blocks: Iterable[Wave], tokenizer: Tokenizer) -> Codes:
+    """The codes [1, k, t] of sound that comes in blocks [n]."""
     waves = (torch.from_numpy(block)[None] for block in blocks)
-    return Codes.join([codes.to("cpu") for codes in tokenizer.encode_long(waves)])
+    with torch.inference_mode():
+        return Codes.join([codes.to("cpu") for codes in tokenizer.encode_long(waves)])
 
 
 def place_of(utterance: Utterance) -> Place:
