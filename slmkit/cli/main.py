@@ -16,6 +16,7 @@ import slmkit
 from slmkit.api import SlmkitError
 from slmkit.cli.ask import ask
 from slmkit.cli.config import config
+from slmkit.cli.convert_voice import convert_voice
 from slmkit.cli.decode import decode
 from slmkit.cli.doctor import doctor
 from slmkit.cli.encode import encode
@@ -46,6 +47,7 @@ app.command()(ask)
 app.command()(encode)
 app.command()(decode)
 app.command()(resynth)
+app.command("convert-voice")(convert_voice)
 app.command()(config)
 app.command("list")(list_parts)
 app.command()(show)

@@ -77,11 +77,12 @@ def _is_what_it_declares(part: Tokenizer) -> None:
     can, spec = origin.shelved.declaration.abilities(origin.options), part.spec
     for what, declared, found in (
         ("codebooks", can.codebooks, spec.codebooks),
+        ("codebook size", {can.codebook_size}, {*spec.codebook_sizes}),
         ("sample rate", can.sample_rate, spec.sample_rate),
         ("frame rate", can.frame_rate, spec.frame_rate),
         ("decodes", can.decodes, type(part).decode is not Tokenizer.decode),
     ):
-        assert declared in (None, found), f"declared {what}: {declared}, found: {found}"
+        assert declared in (None, {None}, found), f"declared {what}: {declared}, found: {found}"
 
 
 def _decodes(part: Tokenizer, codes: Codes) -> None:
