@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from toy_codec import StairsOptions
 
-from slmkit.api import AudioError, Codes, CodeSpec, MisfitError, State, Tokenizer
+from slmkit.api import Codes, CodeSpec, DataError, MisfitError, State, Tokenizer
+from slmkit.codecs.waves import check_waves
 
 
 class Stairs(Tokenizer):
@@ -22,12 +23,8 @@ class Stairs(Tokenizer):
 
     def encode(self, wav: Tensor, lengths: Tensor) -> Codes:
         time.sleep(self.options.pause)
-        if wav.dim() != 2:
-            raise AudioError(f"expected a wave [b, n], got {list(wav.shape)}")
-        real = torch.arange(wav.shape[1]) < lengths[:, None]
-        if not torch.isfinite(wav[real]).all() or int(lengths.min()) == 0:
-            raise AudioError("nothing to hear")
-        wav = torch.where(real, wav, 0.0)
+        check_waves(wav, lengths)
+        wav = torch.where(torch.arange(wav.shape[1]) < lengths[:, None], wav, 0.0)
         frames = -(-lengths // self.spec.hop_length)
         values = self._round(wav)
         rows = [row[:, :length] for row, length in zip(values, frames.tolist(), strict=True)]
@@ -59,6 +56,8 @@ class Stairs(Tokenizer):
         return Codes(values, torch.full((len(values),), values.shape[2]), self.spec)
 
     def decode(self, codes: Codes) -> tuple[Tensor, Tensor]:
+        if codes.values.numel() and int(codes.values.max()) > 15:
+            raise DataError("stairs: codes out of range")
         if codes.spec != self.spec:
             raise MisfitError(f"stairs: codes of another kind: {codes.spec.unlike(self.spec)}")
         places = 16.0 ** -torch.arange(1, self.options.codebooks + 1)

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from slmkit.api import AudioError, Codes, CodeSpec, DataError, Tokenizer, WeightsError
+from slmkit.api import Codes, CodeSpec, DataError, Tokenizer, WeightsError
 from slmkit.codecs.kmeans import assign, fit_kmeans, sample_frames
+from slmkit.codecs.waves import check_waves
 from slmkit_hubert.centroids import read_centroids
 from slmkit_hubert.plugin import HubertKmOptions
 
@@ -88,17 +89,14 @@ class HubertKm(nn.Module, Tokenizer):
 
     @torch.inference_mode()
     def features(self, wav: Tensor, lengths: Tensor) -> list[Tensor]:
-        """The layer's output [t, d] of each row."""
+        """The layer's output [t, d] of each row. Raises AudioError."""
+        check_waves(wav, lengths)
         return [
             self._features(row[:length]) for row, length in zip(wav, lengths.tolist(), strict=True)
         ]
 
     def _features(self, wav: Tensor) -> Tensor:
         """[t, d] of one wave [n]; one that is shorter than a frame is filled up with zeros."""
-        if len(wav) == 0:
-            raise AudioError("an utterance of no samples has no units")
-        if not torch.isfinite(wav).all():
-            raise AudioError("the wave holds samples that are not finite numbers")
         if self.options.normalize:
             wav = F.layer_norm(wav, wav.shape)
         wav = F.pad(wav, (self.options.pad, self.options.pad))
