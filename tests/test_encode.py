@@ -215,6 +215,13 @@ def test_a_part_of_a_file_is_told_from_another_part(command, tmp_path: Path) -> 
     assert (kept.frames, kept.text) == (10, "hi")
 
 
+def test_the_speed_that_is_told_is_the_speed(command, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", wave(1, 20 * RATE), RATE)
+    done = command("encode", "a.wav", "-t", "stairs", "-o", "codes", "pause=2")
+    speed = float(done.stdout.rpartition(" at ")[2].split()[0])
+    assert 1 <= speed <= 10, "20 seconds of sound take a little more than 2"
+
+
 def stereo(folder: Path, seconds: float, rate: int) -> Path:
     path = folder / "long.flac"
     soundfile.write(path, np.stack([wave(1, int(seconds * rate)), wave(2, int(seconds * rate))], 1),

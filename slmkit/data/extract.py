@@ -106,6 +106,7 @@ def extract(
     from slmkit.data.jobs import coders
 
     with coders(make, jobs) as coder:
+        clock = _Clock()
         outcomes = coder((b, _sources(b, hashes)) for b in batches(left, BATCH_S, lengths))
         # a tokenizer that cannot code at all leaves no store behind
         first = next(outcomes)
@@ -113,7 +114,6 @@ def extract(
         if outdated := kept.keys() & {u.id for u in left}:
             shelf.drop(outdated)
         with shelf.writer() as writer:
-            clock = _Clock()
             for rows, faults in chain([first], outcomes):
                 for row in rows:
                     writer.add(row)
