@@ -10,11 +10,14 @@ import importlib.util
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import toy_codec
 from reference.torchaudio_stub import load_reference
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -124,6 +127,31 @@ def encodec() -> ModuleType:
 def speechtokenizer() -> ModuleType:
     """The package `speechtokenizer`, the reference of our own."""
     return _reference("speechtokenizer")
+
+
+@pytest.fixture(scope="session")
+def stairs_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of a process that finds the plugin `toy_codec` beside the built-in ones."""
+    return toy_codec.outside(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture
+def command(
+    stairs_environment: dict[str, str], tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs slmkit in an empty folder: command(words...) -> finished process."""
+
+    def run(*words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "slmkit", *map(str, words)],
+            cwd=tmp_path,
+            env={**stairs_environment, **more},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

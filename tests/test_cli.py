@@ -72,7 +72,18 @@ def test_what_must_be_quick_imports_nothing_heavy(arguments: list[str]) -> None:
 
 def test_help_names_every_command() -> None:
     text = slmkit("--help").stdout
-    for command in ("run", "ask", "config", "list", "show", "doctor", "prepare", "recipes"):
+    speech = ("encode", "decode", "resynth", "convert-voice")
+    for command in (
+        "run",
+        "ask",
+        "config",
+        "list",
+        "show",
+        "doctor",
+        "prepare",
+        "recipes",
+        *speech,
+    ):
         assert f"\n  {command} " in text
 
 
@@ -156,8 +167,25 @@ def test_show_tells_what_the_author_declared() -> None:
     for fact in (part.declaration.source, part.declaration.licence, part.declaration.target):
         assert fact in text
     assert "sample rate 16000 Hz" in text
+    assert "50 Hz x 1 codebook of 400 = 432 bits per second" in text
     clusters = str(part.declaration.options().clusters)
     assert any(line.split()[:3] == ["clusters", "int", clusters] for line in text.splitlines())
+
+
+def test_show_tells_the_rates_and_the_licence_of_weights(tmp_path: Path) -> None:
+    declared = """
+from slmkit.api import Can, Declaration, hookimpl
+
+@hookimpl
+def slmkit_tokenizers():
+    can = Can(codebooks=8, codebook_size=1024, frame_rate=75.0, semantic_first=True)
+    return [Declaration("far", "a codec", "a:B", can=can, weights_licence="CC-BY-NC-4.0")]
+"""
+    distribution(tmp_path, "faraway", declared)
+    text = slmkit("show", "far", path=tmp_path).stdout
+    assert "75 Hz x 8 codebooks of 1024 = 6000 bits per second, 750 for each codebook" in text
+    assert "semantic first" in text
+    assert "  weights   CC-BY-NC-4.0" in text
 
 
 def test_show_goes_over_all_kinds_unless_told_one(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,10 @@ import pytest
 import tiny_models
 import torch
 from torch import Tensor, nn
+from toy_codec import StairsOptions
+from toy_stairs import Stairs
 
 from slmkit.api import (
-    AudioError,
     Backbone,
     Codes,
     CodeSpec,
@@ -24,17 +28,21 @@ from slmkit.api import (
     Decoding,
     Generator,
     Head,
+    MisfitError,
     Progress,
     TextTokenizer,
     Tokenizer,
     Utterance,
     option,
 )
+from slmkit.codecs.waves import check_waves
 from slmkit.data.audio import write_audio
 from slmkit.host import Shelved, host
 from slmkit.testing import (
+    Tally,
     backbone_laws,
     check_part,
+    check_tokenizer,
     corpus_laws,
     decoding_laws,
     head_laws,
@@ -117,18 +125,17 @@ class Levels(Tokenizer):
         self.loudest = torch.rand(()) + 0.1
 
     def encode(self, wav: Tensor, lengths: Tensor) -> Codes:
-        rows = []
-        for row, length in zip(wav, lengths.tolist(), strict=True):
-            if length == 0 or not torch.isfinite(row[:length]).all():
-                raise AudioError("nothing to hear")
-            rows.append(self.code(row[:length])[None])
-        return Codes.pad(rows, self.spec)
+        check_waves(wav, lengths)
+        rows = zip(wav, lengths.tolist(), strict=True)
+        return Codes.pad([self.code(row[:length])[None] for row, length in rows], self.spec)
 
     def code(self, wav: Tensor) -> Tensor:
         frames = nn.functional.pad(wav, (0, -len(wav) % 320)).view(-1, 320)
         return (frames.abs().amax(dim=1) / self.loudest * 8).long().clamp(max=7)
 
     def decode(self, codes: Codes) -> tuple[Tensor, Tensor]:
+        if codes.spec != self.spec or codes.values.max() > 7:
+            raise MisfitError("no codes of mine")
         wav = (codes.values[:, 0] / 8 * self.loudest).repeat_interleave(320, dim=1)
         real = torch.arange(wav.shape[1]) < codes.lengths[:, None] * 320
         return wav * real, codes.lengths * 320
@@ -203,6 +210,22 @@ class Dreams(Levels):
         return torch.randint(8, super().code(wav).shape)
 
 
+class TakesAnyRank(Levels):
+    def encode(self, wav: Tensor, lengths: Tensor) -> Codes:
+        return super().encode(wav if wav.dim() == 2 else wav[None], lengths)
+
+
+class DecodesAnything(Levels):
+    def decode(self, codes: Codes) -> tuple[Tensor, Tensor]:
+        values = codes.values[:, :1].clamp(max=7)
+        return super().decode(Codes(values, codes.lengths, self.spec))
+
+
+class CutsLongSounds(Levels):
+    def encode_long(self, blocks: Iterable[Tensor]) -> Iterator[Codes]:
+        yield from itertools.islice(super().encode_long(itertools.islice(blocks, 2)), 1)
+
+
 class Swallows(Levels):
     def encode(self, wav: Tensor, lengths: Tensor) -> Codes:
         return super().encode(torch.nan_to_num(wav), lengths)
@@ -232,6 +255,9 @@ def test_a_sound_tokenizer_passes(sound: type[Levels], tmp_path: Path) -> None:
         (Dreams, "the same sound gives the same codes"),
         (Swallows, "must raise AudioError"),
         (Stretches, "became"),
+        (TakesAnyRank, "another rank must raise AudioError"),
+        (DecodesAnything, "codes out of range must raise"),
+        (CutsLongSounds, "a long sound in blocks has 1[67] frames"),
     ],
 )
 def test_a_tokenizer_that_breaks_a_law_is_found(
@@ -239,6 +265,109 @@ def test_a_tokenizer_that_breaks_a_law_is_found(
 ) -> None:
     with pytest.raises(AssertionError, match=law):
         tokenizer_laws(broken, tmp_path)
+
+
+class Walks(Stairs):
+    """A sound tokenizer that streams and has several codebooks."""
+
+    def __init__(self) -> None:
+        super().__init__(StairsOptions(codebooks=2))
+
+
+class HidesItsChunks(Walks):
+    rest = torch.zeros(4, 0)
+
+    def empty_state(self, batch: int) -> dict[str, Any]:
+        self.rest = torch.zeros(batch, 0)
+        return {}
+
+    def step(self, chunk: Tensor, state: dict[str, Any]) -> tuple[Codes, dict[str, Any]]:
+        codes, after = super().step(chunk, {"rest": self.rest})
+        self.rest = after["rest"]
+        return codes, state
+
+    def finish(self, state: dict[str, Any]) -> Codes:
+        return super().finish({"rest": self.rest})
+
+
+class DropsTheEnd(Walks):
+    def finish(self, state: dict[str, Any]) -> Codes:
+        return super().finish({"rest": state["rest"][:, :0]})
+
+
+class FillsUpChunks(Walks):
+    def step(self, chunk: Tensor, state: dict[str, Any]) -> tuple[Codes, dict[str, Any]]:
+        return self._all(self._round(chunk)), state
+
+
+def test_a_tokenizer_that_streams_passes_and_is_accounted_for(tmp_path: Path) -> None:
+    found = check_tokenizer(Walks)
+    assert found.streams
+    assert found.frames > 1000
+    assert found.differing == 0
+    assert found.batch_speed > 0
+    assert str(found).startswith(f"streaming, 0 of {found.frames} frames differ, eight in a batch")
+    assert not check_tokenizer(Levels(), tmp_path).streams, "as it stands, without a function"
+
+
+@pytest.mark.parametrize(
+    ("broken", "law"),
+    [
+        (HidesItsChunks, "from the same state again"),
+        (DropsTheEnd, "any chunks: "),
+        (FillsUpChunks, "any chunks: "),
+    ],
+)
+def test_a_tokenizer_that_streams_wrongly_is_found(broken: type[Walks], law: str) -> None:
+    with pytest.raises(AssertionError, match=law):
+        check_tokenizer(broken)
+
+
+def test_near_ties_are_counted_and_few() -> None:
+    spec = CodeSpec(16000, 320, (8, 8))
+    zeros = Codes(torch.zeros(1, 2, 20000).long(), torch.tensor([20000]), spec)
+    other = replace(zeros, values=zeros.values.clone())
+    other.values[0, :, 7], other.values[0, 1, 9] = 1, 1
+    tally = Tally()
+    tally.compare(other, zeros, "a law")
+    assert (tally.frames, tally.differing) == (20000, 2)
+    other.values[0, 0, 11] = 1
+    with pytest.raises(AssertionError, match="a law: 5 of 40000 frames compared up to now differ"):
+        tally.compare(other, zeros, "a law")
+
+
+PLUGIN_TEST = """
+from toy_codec import StairsOptions
+from toy_stairs import Stairs
+
+def test_it(slmkit_check_tokenizer):
+    assert slmkit_check_tokenizer(lambda: Stairs(StairsOptions())).streams
+
+def test_a_part(slmkit_check_part):
+    slmkit_check_part("tokenizer", "stairs", {"codebooks": 2})
+"""
+
+
+def test_strangers_get_the_laws_as_fixtures(
+    stairs_environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "test_mine.py").write_text(PLUGIN_TEST)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"],
+        cwd=tmp_path,
+        env=stairs_environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+    assert "test_mine.py::test_it: streaming, 0 of " in done.stdout
+
+
+def test_pytest_starts_without_torch() -> None:
+    code = "import sys, slmkit.pytest_plugin; print('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
 
 
 class Hears(Levels):

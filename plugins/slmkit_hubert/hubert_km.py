@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from slmkit.api import AudioError, Codes, CodeSpec, DataError, Tokenizer, WeightsError
+from slmkit.api import Codes, CodeSpec, DataError, Tokenizer, WeightsError
 from slmkit.codecs.kmeans import assign, fit_kmeans, sample_frames
+from slmkit.codecs.waves import check_waves
 from slmkit_hubert.centroids import read_centroids
 from slmkit_hubert.encoder import Encoder
 from slmkit_hubert.frontend import FrontEnd
@@ -126,12 +127,8 @@ class HubertKm(nn.Module, Tokenizer):
         """(row, the frames to keep, all frames that enter the transformer [t, d]) by window."""
         rate = self.spec.frame_rate
         longest, context = round(self.options.window * rate), round(CONTEXT * rate)
+        check_waves(wav, lengths)
         waves = [row[:length] for row, length in zip(wav, lengths.tolist(), strict=True)]
-        for wave in waves:
-            if len(wave) == 0:
-                raise AudioError("an utterance of no samples has no units")
-            if not torch.isfinite(wave).all():
-                raise AudioError("the wave holds samples that are not finite numbers")
         for row, wave in enumerate(waves):
             wave = self._prepared(wave.to(self.centroids.device))
             first = self.front.first(wave)

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from slmkit.api import AudioError, Codes, CodeSpec, DataError, Tokenizer
+from slmkit.api import Codes, CodeSpec, DataError, Tokenizer
 from slmkit.codecs.kmeans import assign, fit_kmeans, sample_frames
 from slmkit.codecs.mel import LogMel
+from slmkit.codecs.waves import check_waves
 from slmkit_mel.plugin import SAMPLE_RATE, MelKmOptions
 
 LEAST_SPREAD = 1e-2
@@ -59,21 +60,18 @@ class MelKm(nn.Module, Tokenizer):
         return Codes.pad([assign(row, self.centroids)[None] for row in rows], self.spec)
 
     def features(self, wav: Tensor, lengths: Tensor) -> list[Tensor]:
-        """Each row's features [t, d].
+        """Each row's features [t, d]. Raises AudioError.
 
         Rows are computed one by one: a product of matrices rounds otherwise when it has more
         rows, and a frame that lies between two centroids would change sides. It costs no time.
         """
+        check_waves(wav, lengths)
         return [
             self._features(row[:length]) for row, length in zip(wav, lengths.tolist(), strict=True)
         ]
 
     def _features(self, wav: Tensor) -> Tensor:
         """Features [t, d] of one wave [n]."""
-        if len(wav) == 0:
-            raise AudioError("an utterance of no samples has no units")
-        if not torch.isfinite(wav).all():
-            raise AudioError("the wave holds samples that are not finite numbers")
         mel = self.mel(wav[None])[0]
         cepstra = torch.cat([mel @ self.transform, mel.mean(dim=-1, keepdim=True)], dim=-1)
         centred = cepstra - cepstra.mean(dim=0)

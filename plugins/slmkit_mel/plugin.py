@@ -34,10 +34,11 @@ class MelKmOptions:
             raise ValueError(f"{self.mels} mels have fewer than {self.cepstra} cepstra: raise mels")
 
     def can(self, base: Can) -> Can:
-        """Its frame rate follows from the hop."""
+        """Its frame rate follows from the hop, and the clusters are its codes."""
         from dataclasses import replace
 
-        return replace(base, frame_rate=SAMPLE_RATE / self.hop_length)
+        rate = SAMPLE_RATE / self.hop_length
+        return replace(base, frame_rate=rate, codebook_size=self.clusters)
 
 
 @dataclass

@@ -57,6 +57,11 @@ class CodeSpec:
         """Bit rate of codes sent as they are, before any entropy coding or merging."""
         return self.frame_rate * sum(math.log2(n) for n in self.codebook_sizes)
 
+    def unlike(self, other: CodeSpec) -> str:
+        """Where another spec differs from this, in words; nothing where they are equal."""
+        own, others = self.to_dict(), other.to_dict()
+        return ", ".join(f"{k} {own[k]}, wanted {others[k]}" for k in own if own[k] != others[k])
+
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
         return {**asdict(self), "codebook_sizes": list(self.codebook_sizes)}
@@ -147,6 +152,27 @@ class Codes:
             )
         ]
         return Codes.pad(rows, replace(self.spec, deduplicated=False))
+
+    @staticmethod
+    def join(parts: Sequence[Codes]) -> Codes:
+        """Parts of one utterance, each [1, k, t], one after the other.
+
+        Side tensors [1, m, ...] are joined along m, as many as there are.
+        """
+        import torch
+
+        parts = [part.row(0) for part in parts]
+        if not parts:
+            raise ValueError("there are no codes to join")
+        values = torch.cat([part.values for part in parts], dim=2)
+        durations = [part.durations for part in parts if part.durations is not None]
+        return Codes(
+            values,
+            torch.tensor([values.shape[2]]),
+            parts[0].spec,
+            torch.cat(durations, dim=1) if durations else None,
+            {name: torch.cat([part.side[name] for part in parts], dim=1) for name in parts[0].side},
+        )
 
     @staticmethod
     def pad(

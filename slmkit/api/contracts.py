@@ -112,6 +112,62 @@ class Tokenizer(Savable, ABC):
 
         raise MisfitError(f"{type(self).__name__} has no decoder; a vocoder has to speak its codes")
 
+    @property
+    def streams(self) -> bool:
+        """Whether `step` can be called as this part was built, where `can.streaming`.
+
+        A class that streams with some options only answers for itself.
+        """
+        return type(self).step is not Tokenizer.step
+
+    def empty_state(self, batch: int) -> State:
+        """The state of `batch` rows of which nothing was heard yet, where `can.streaming`."""
+        raise self._no_stream()
+
+    def step(self, chunk: torch.Tensor, state: State) -> tuple[Codes, State]:
+        """Go on from a state: the frames that a chunk [b, n] completes, where `can.streaming`.
+
+        A chunk may be of any length and complete no frame (codes [b, k, 0]). Its rows are equally
+        long, and no padding lies in it. The frames of all chunks and those of `finish` are, joined,
+        the codes that `encode` gives for the whole. Raises AudioError.
+        """
+        raise self._no_stream()
+
+    def finish(self, state: State) -> Codes:
+        """The frames [b, k, t] that are left when the sound ends, maybe none."""
+        raise self._no_stream()
+
+    def encode_long(self, blocks: Iterable[torch.Tensor]) -> Iterator[Codes]:
+        """The codes of one utterance that comes in blocks [1, n], in parts [1, k, t] to be joined.
+
+        What streams holds one block at a time. Anything else is collected and encoded whole; parts
+        for which that is too much override this, with windows that overlap. Raises AudioError.
+        """
+        import torch
+
+        if not self.streams:
+            wav = torch.cat(list(blocks), dim=1)
+            yield self.encode(wav, torch.tensor([wav.shape[1]]))
+            return
+        state = self.empty_state(1)
+        for block in blocks:
+            codes, state = self.step(block, state)
+            yield codes
+        yield self.finish(state)
+
+    def decode_long(self, codes: Codes) -> Iterator[torch.Tensor]:
+        """The wave of one utterance in blocks [1, n] to be joined, by default one block.
+
+        For parts whose `decode` of an hour would take too much memory, where `can.decodes`.
+        """
+        wav, lengths = self.decode(codes)
+        yield wav[:, : int(lengths[0])]
+
+    def _no_stream(self) -> Exception:
+        from slmkit.api.errors import MisfitError
+
+        return MisfitError(f"{type(self).__name__} does not stream: give `encode` the whole sound")
+
 
 class Vocoder(Savable, ABC):
     """Codes to speech. Built as `cls(options, spec)` with the `CodeSpec` that it will get."""

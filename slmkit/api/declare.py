@@ -36,24 +36,29 @@ class Can:
 
     Attributes:
         codebooks: how many codebooks it gives or takes.
+        codebook_size: number of codes of each codebook, where all have as many.
         sample_rate: of the wave that it takes or gives, Hz.
         frame_rate: frames a second, Hz.
         deduplicated: whether it takes merged units (and predicts their durations).
         streaming: whether it has `step(input, state)`.
         causal: whether a frame depends on nothing after it.
         decodes: for a tokenizer, whether it turns its codes back into a wave by itself.
+        semantic_first: for a tokenizer, whether its first codebook holds what is said and the
+            others how it sounds, so that the two can be taken from different speakers.
         conditioning: what it can be conditioned on ("speaker", "text", ...).
         audio: for a corpus, whether it has sound (False: text alone).
         dialogue: for a corpus, whether it has questions with answers.
     """
 
     codebooks: int | None = None
+    codebook_size: int | None = None
     sample_rate: int | None = None
     frame_rate: float | None = None
     deduplicated: bool | None = None
     streaming: bool = False
     causal: bool | None = None
     decodes: bool = False
+    semantic_first: bool = False
     conditioning: tuple[str, ...] = ()
     audio: bool = True
     dialogue: bool = False
@@ -73,6 +78,7 @@ class Declaration:
         extra: the extra of its distribution that installs those, if any.
         source: where the idea comes from (paper, checkpoint).
         licence: SPDX identifier of the code and weights that it brings.
+        weights_licence: of published weights that it loads and does not bring.
         revision: raised by its author whenever the same options give another result.
         uses: for a stage, the slots of the recipe that it reads ("tokenizer", "text", ...); an
             options class may answer instead with methods `uses(self)` and `gives(self)`.
@@ -93,6 +99,7 @@ class Declaration:
     extra: str | None = None
     source: str = ""
     licence: str = "Apache-2.0"
+    weights_licence: str = ""
     revision: int = 1
     uses: tuple[str, ...] = ()
     gives: tuple[str, ...] = ()

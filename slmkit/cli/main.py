@@ -16,10 +16,14 @@ import slmkit
 from slmkit.api import SlmkitError
 from slmkit.cli.ask import ask
 from slmkit.cli.config import config
+from slmkit.cli.convert_voice import convert_voice
+from slmkit.cli.decode import decode
 from slmkit.cli.doctor import doctor
+from slmkit.cli.encode import encode
 from slmkit.cli.list import list_parts
 from slmkit.cli.prepare import prepare
 from slmkit.cli.recipes import recipes
+from slmkit.cli.resynth import resynth
 from slmkit.cli.run import run
 from slmkit.cli.show import show
 
@@ -40,6 +44,10 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(ask)
+app.command()(encode)
+app.command()(decode)
+app.command()(resynth)
+app.command("convert-voice")(convert_voice)
 app.command()(config)
 app.command("list")(list_parts)
 app.command()(show)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from slmkit.api import Can
     from slmkit.host import Host, Shelved
 
 UNITS = {"sample_rate": " Hz", "frame_rate": " Hz"}
@@ -40,6 +42,7 @@ def describe(found: Host, part: Shelved) -> str:
     from slmkit.cli.list import status_of
 
     declaration = part.declaration
+    can = _can(part)
     facts = {
         "status": status_of(found, part),
         "from": f"{part.distribution} {part.version} (plugin '{part.plugin}')",
@@ -47,7 +50,9 @@ def describe(found: Host, part: Shelved) -> str:
         "revision": str(declaration.revision),
         "source": declaration.source,
         "licence": declaration.licence,
-        "can": _abilities(declaration.can),
+        "weights": declaration.weights_licence,
+        "can": _abilities(can),
+        "rate": _rate(can),
         "uses": ", ".join(declaration.uses),
         "gives": ", ".join(declaration.gives),
         "reads": ", ".join(declaration.reads),
@@ -58,6 +63,26 @@ def describe(found: Host, part: Shelved) -> str:
     options = _options(part)
     lines += ["", "  options", *options] if options else ["", "  no options"]
     return "\n".join(lines)
+
+
+def _can(part: Shelved) -> Can:
+    """What a part can do with its defaults; where an option is required, with any."""
+    from slmkit.host import check_options
+
+    options, _ = check_options(part, {})
+    declaration = part.declaration
+    return declaration.can if options is None else declaration.abilities(options)
+
+
+def _rate(can: Can) -> str:
+    """Frames and bits a second, where they are known without building the part."""
+    if not (can.frame_rate and can.codebooks and can.codebook_size):
+        return ""
+    each = can.frame_rate * math.log2(can.codebook_size)
+    books = "1 codebook" if can.codebooks == 1 else f"{can.codebooks} codebooks"
+    whole = f"{can.frame_rate:g} Hz x {books} of {can.codebook_size}"
+    apart = "" if can.codebooks == 1 else f", {each:.0f} for each codebook"
+    return f"{whole} = {can.codebooks * each:.0f} bits per second{apart}"
 
 
 def _abilities(can: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a codec asks of the waves that it is given.
+"""What tokenizers ask of the waves that they are given.
 
 Letters: b (batch), c (channel), n (sample).
 """
@@ -11,7 +11,16 @@ from torch import Tensor
 from slmkit.api import AudioError
 
 PIECE = 1 << 20
-"""Samples that are looked through at a time."""
+"""Samples that are looked through at a time: an hour of sound is large enough without copies."""
+
+
+def check_waves(wav: Tensor, lengths: Tensor) -> None:
+    """Raise AudioError where `wav` is not [b, n] with `lengths` [b] of at least one sample each, or
+    a sample within them is not a finite number. What lies beyond them is not looked at.
+    """
+    if wav.dim() != 2:
+        raise AudioError(f"waves have the shape [batch, samples], not {tuple(wav.shape)}")
+    _check_rows(wav, [int(length) for length in lengths])
 
 
 def channelled(wav: Tensor, lengths: Tensor, channels: int, name: str) -> tuple[Tensor, list[int]]:
@@ -26,21 +35,27 @@ def channelled(wav: Tensor, lengths: Tensor, channels: int, name: str) -> tuple[
         mend = "; mix its channels down to one first" if channels == 1 and wav.dim() == 3 else ""
         raise AudioError(f"{name} takes waves of shape {kinds}, not {tuple(wav.shape)}{mend}")
     rows = [int(length) for length in lengths]
-    if len(rows) != len(wav) or not rows:
-        raise AudioError(f"{name} was given {len(wav)} waves and {len(rows)} lengths")
-    if min(rows) < 1:
-        raise AudioError(f"{name}: an utterance of no samples has no codes")
-    if max(rows) > wav.shape[-1]:
-        raise AudioError(f"{name}: a length of {max(rows)} in waves of {wav.shape[-1]} samples")
+    _check_rows(wav, rows)
     wav = wav[..., : max(rows)].float()
     if min(rows) < wav.shape[-1]:
         wav = wav.clone()
         for row, length in zip(wav, rows, strict=True):
             row[:, length:] = 0
-    # piece by piece: an hour of sound is large enough without copies
-    if not all(bool(torch.isfinite(piece).all()) for piece in wav.split(PIECE, dim=-1)):
-        raise AudioError(f"{name}: the wave holds samples that are not finite numbers")
     return wav, rows
+
+
+def _check_rows(wav: Tensor, rows: list[int]) -> None:
+    """Raise AudioError where lengths do not fit waves [b, .., n], or what they hold is no sound."""
+    if len(rows) != len(wav) or not rows:
+        raise AudioError(f"{len(wav)} waves and {len(rows)} lengths")
+    if min(rows) < 1:
+        raise AudioError("an utterance of no samples has no codes")
+    if max(rows) > wav.shape[-1]:
+        raise AudioError(f"a length of {max(rows)} in waves of {wav.shape[-1]} samples")
+    for row, length in zip(wav, rows, strict=True):
+        pieces = row[..., :length].split(PIECE, dim=-1)
+        if not all(bool(torch.isfinite(piece).all()) for piece in pieces):
+            raise AudioError("the wave holds samples that are not finite numbers")
 
 
 def groups(lengths: list[int], most: int) -> list[list[int]]:

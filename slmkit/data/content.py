@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,30 @@ def content_hash(path: Path | str, cache: Path | None = None) -> str:
     else:
         raise DataError(f"{path}: no such file or folder")
     try:
-        hashes = _hashes(files, None if cache is None else cache / CACHE_FILE)
+        memory = None if cache is None else cache / CACHE_FILE
+        hashes = _hashes(files, memory, _remembered(memory))
     except OSError as error:
         raise DataError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
     if path.is_file():
         return hashes[0]
     names = [file.relative_to(path).as_posix() for file in files]
     return hash_json(list(zip(names, hashes, strict=True)))
+
+
+class ContentHashes:
+    """The hashes of many files, remembered in the folder `cache` if there is to be one."""
+
+    def __init__(self, cache: Path | None = None) -> None:
+        self._cache = None if cache is None else cache / CACHE_FILE
+        self._known = _remembered(self._cache)
+
+    def of(self, files: Iterable[Path]) -> dict[Path, str]:
+        """The hash of each file.
+
+        Files that cannot be read are left out: whoever reads them next will say why.
+        """
+        readable = [f for f in dict.fromkeys(files) if f.is_file() and os.access(f, os.R_OK)]
+        return dict(zip(readable, _hashes(readable, self._cache, self._known), strict=True))
 
 
 def hash_json(value: Any) -> str:
@@ -56,8 +74,7 @@ def hash_json(value: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=_SIZE).hexdigest()
 
 
-def _hashes(files: list[Path], cache: Path | None) -> list[str]:
-    remembered = _remembered(cache)
+def _hashes(files: list[Path], cache: Path | None, remembered: dict[Key, str]) -> list[str]:
     found: list[str] = []
     new: list[str] = []
     for file in files:
@@ -67,6 +84,7 @@ def _hashes(files: list[Path], cache: Path | None) -> list[str]:
             started = time.time()
             value = _hash_file(file)
             if _key(file) == key and file.stat().st_mtime < started - SETTLED_S:
+                remembered[key] = value
                 new.append(json.dumps([*key, value]) + "\n")
         found.append(value)
     if cache is not None and new:

@@ -13,10 +13,11 @@ from __future__ import annotations
 import fcntl
 import json
 from collections import OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -37,24 +38,44 @@ _CACHED_SHARDS = 16
 class TokenStore:
     """A folder of coded utterances; made by `create`, read by `open`."""
 
-    def __init__(self, folder: Path, spec: CodeSpec, fingerprint: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        spec: CodeSpec,
+        fingerprint: str,
+        made_by: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder, self.spec, self.fingerprint = folder, spec, fingerprint
+        self.made_by = made_by
         self._places: dict[str, tuple[Path, int]] = {}
         self._indexed: set[Path] = set()
         self._tables: OrderedDict[Path, pa.Table] = OrderedDict()
 
     @classmethod
-    def create(cls, folder: Path | str, spec: CodeSpec, fingerprint: str) -> TokenStore:
+    def create(
+        cls,
+        folder: Path | str,
+        spec: CodeSpec,
+        fingerprint: str,
+        made_by: Mapping[str, Any] | None = None,
+    ) -> TokenStore:
         """Start a store, or go on with the one that is there if it is of the same tokenizer.
 
-        Raises DataError where it is of another spec or fingerprint.
+        `made_by`, plain JSON, says what it takes to build the tokenizer again. Raises DataError
+        where the store is of another spec or fingerprint.
         """
         folder = Path(folder)
         if (folder / HEADER).exists():
             return cls.open(folder, spec, fingerprint)
-        header = {"version": VERSION, "spec": spec.to_dict(), "fingerprint": fingerprint}
+        header: dict[str, Any] = {
+            "version": VERSION,
+            "spec": spec.to_dict(),
+            "fingerprint": fingerprint,
+        }
+        if made_by is not None:
+            header["made_by"] = dict(made_by)
         write_atomically(folder / HEADER, (json.dumps(header, indent=1) + "\n").encode())
-        return cls(folder, spec, fingerprint)
+        return cls(folder, spec, fingerprint, made_by)
 
     @classmethod
     def open(
@@ -68,7 +89,8 @@ class TokenStore:
         try:
             header = json.loads((folder / HEADER).read_text())
             version = header["version"]
-            found = cls(folder, CodeSpec.from_dict(header["spec"]), header["fingerprint"])
+            spec_found = CodeSpec.from_dict(header["spec"])
+            found = cls(folder, spec_found, header["fingerprint"], header.get("made_by"))
         except FileNotFoundError:
             raise DataError(f"{folder}: no token store here ({HEADER} is missing)") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -78,19 +100,36 @@ class TokenStore:
                 f"{folder}: a token store of version {version}, this slmkit reads {VERSION}: "
                 f"delete the folder and run the stage again"
             )
-        if spec is not None and spec != found.spec:
-            raise DataError(f"{folder}: these codes are of another kind: {_unlike(found, spec)}")
-        if fingerprint is not None and fingerprint != found.fingerprint:
-            raise DataError(
-                f"{folder}: these codes come from another tokenizer (fingerprint "
-                f"{found.fingerprint}, wanted {fingerprint}): use another folder or delete this one"
-            )
+        check_kind(found, spec, fingerprint)
         return found
 
     def ids(self) -> set[str]:
         """The ids of all rows that are written."""
         self._index()
         return set(self._places)
+
+    def sources(self) -> dict[str, str | None]:
+        """The hash of the sound that each row was made of, by id; None where nobody noted it."""
+        found: dict[str, str | None] = {}
+        for shard in self._shards():
+            table = read_shard(shard, ["id", "source"])
+            found.update(zip(table["id"].to_pylist(), table["source"].to_pylist(), strict=True))
+        return found
+
+    def drop(self, ids: Collection[str]) -> None:
+        """Take rows out, a shard at a time. Raises StageError where another process writes."""
+        with _locked(self.folder / LOCK):
+            for shard in self._shards():
+                table = read_shard(shard)
+                gone = pc.is_in(table["id"], pa.array(list(ids), pa.string()))
+                kept = table.filter(pc.invert(gone))
+                if kept.num_rows == 0:
+                    shard.unlink()
+                elif kept.num_rows < table.num_rows:
+                    write_shard(shard, rows_of(kept))
+        self._places.clear()
+        self._indexed.clear()
+        self._tables.clear()
 
     def __len__(self) -> int:
         self._index()
@@ -178,7 +217,7 @@ class StoreWriter:
 
     def add(self, row: StoredCodes) -> None:
         """Append a row. Raises DataError for an id that is there, or codes that do not fit."""
-        self._check(row)
+        check_row(row, self._store.spec, self._store.folder, self._known)
         self._known.add(row.id)
         self._pending.append(row)
         if len(self._pending) >= self._rows_per_shard:
@@ -204,25 +243,45 @@ class StoreWriter:
     ) -> None:
         self.flush()
 
-    def _check(self, row: StoredCodes) -> None:
-        spec, folder = self._store.spec, self._store.folder
-        if row.id in self._known:
-            raise DataError(f"{folder}: utterance '{row.id}' is in this token store already")
-        if row.codes.ndim != 2 or row.codes.shape[0] != spec.codebooks:
-            raise DataError(
-                f"{folder}: codes {list(row.codes.shape)} of '{row.id}' do not fit "
-                f"[{spec.codebooks}, frames]"
-            )
-        sizes = np.array(spec.codebook_sizes)[:, None]
-        if ((row.codes < 0) | (row.codes >= sizes)).any():
-            raise DataError(
-                f"{folder}: codes of '{row.id}' lie outside codebooks of {spec.codebook_sizes}"
-            )
-        if row.durations is not None and row.durations.shape != (row.frames,):
-            raise DataError(
-                f"{folder}: '{row.id}' has {row.frames} frames but durations of shape "
-                f"{list(row.durations.shape)}"
-            )
+
+class Kept(Protocol):
+    """Where codes are kept: a `TokenStore`, or a `slmkit.data.archive.CodeArchive`."""
+
+    folder: Path
+    spec: CodeSpec
+    fingerprint: str
+
+
+def check_kind(kept: Kept, spec: CodeSpec | None, fingerprint: str | None) -> None:
+    """Raise DataError where kept codes are of another spec or tokenizer than is wanted."""
+    if spec is not None and spec != kept.spec:
+        raise DataError(f"{kept.folder}: these codes are of another kind: {kept.spec.unlike(spec)}")
+    if fingerprint is not None and fingerprint != kept.fingerprint:
+        raise DataError(
+            f"{kept.folder}: these codes come from another tokenizer (fingerprint "
+            f"{kept.fingerprint}, wanted {fingerprint}): use another place or delete this one"
+        )
+
+
+def check_row(row: StoredCodes, spec: CodeSpec, place: Path, known: Container[str] = ()) -> None:
+    """Raise DataError for an id that is known already, or codes that do not fit their spec."""
+    if row.id in known:
+        raise DataError(f"{place}: utterance '{row.id}' is in this token store already")
+    if row.codes.ndim != 2 or row.codes.shape[0] != spec.codebooks:
+        raise DataError(
+            f"{place}: codes {list(row.codes.shape)} of '{row.id}' do not fit "
+            f"[{spec.codebooks}, frames]"
+        )
+    sizes = np.array(spec.codebook_sizes)[:, None]
+    if ((row.codes < 0) | (row.codes >= sizes)).any():
+        raise DataError(
+            f"{place}: codes of '{row.id}' lie outside codebooks of {spec.codebook_sizes}"
+        )
+    if row.durations is not None and row.durations.shape != (row.frames,):
+        raise DataError(
+            f"{place}: '{row.id}' has {row.frames} frames but durations of shape "
+            f"{list(row.durations.shape)}"
+        )
 
 
 @contextmanager
@@ -236,9 +295,3 @@ def _locked(path: Path) -> Iterator[None]:
                 f"{path.parent}: another process is writing to this token store: wait for it"
             ) from None
         yield
-
-
-def _unlike(store: TokenStore, spec: CodeSpec) -> str:
-    """Where two specs differ, in words."""
-    has, wants = store.spec.to_dict(), spec.to_dict()
-    return ", ".join(f"{k} {has[k]}, wanted {wants[k]}" for k in has if has[k] != wants[k])

@@ -1,6 +1,6 @@
 """Discovery of plugins, the registry, and what is broken and why."""
 
-from slmkit.host.build import Origin, build, build_part, is_part, load_part, save_part
+from slmkit.host.build import Origin, build, build_part, is_part, load_part, part_record, save_part
 from slmkit.host.options import (
     MISSING,
     OptionFault,
@@ -29,5 +29,6 @@ __all__ = [
     "load_part",
     "make_options",
     "option_type",
+    "part_record",
     "save_part",
 ]

@@ -76,7 +76,7 @@ def is_part(folder: Path) -> bool:
 
 def load_part(folder: Path) -> Any:
     """The inverse of `save_part`. Raises DataError where the folder holds no part."""
-    record = _record(folder)
+    record = part_record(folder)
     given = dict(record["given"])
     if isinstance(given.get("spec"), dict):
         given["spec"] = CodeSpec.from_dict(given["spec"])
@@ -85,7 +85,8 @@ def load_part(folder: Path) -> Any:
     return part
 
 
-def _record(folder: Path) -> dict[str, Any]:
+def part_record(folder: Path) -> dict[str, Any]:
+    """What `save_part` noted: kind, name, options, given. Raises DataError where nothing is."""
     try:
         record: dict[str, Any] = json.loads((folder / PART_FILE).read_text())
     except FileNotFoundError:

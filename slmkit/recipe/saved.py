@@ -34,11 +34,18 @@ class SavedRun:
             raise UnknownNameError("finished stage", stage, self.paths, str(self.folder))
         return self.paths[stage]
 
-    def part(self, slot: str) -> Any:
-        """The part that the last stage left in a slot. Raises UnknownNameError."""
+    def find(self, slot: str) -> Path | None:
+        """The folder in which the last stage left a slot's part, or None where nothing was."""
         for folder in reversed(list(self.paths.values())):
             if is_part(folder / slot):
-                return load_part(folder / slot)
+                return folder / slot
+        return None
+
+    def part(self, slot: str) -> Any:
+        """The part that the last stage left in a slot. Raises UnknownNameError."""
+        folder = self.find(slot)
+        if folder is not None:
+            return load_part(folder)
         left = {f.name for path in self.paths.values() for f in path.iterdir() if is_part(f)}
         raise UnknownNameError("fitted part", slot, left, str(self.folder))
 

@@ -7,6 +7,10 @@ A part that is declared is held to the laws of its kind by name; most take a fol
 The laws themselves take a function that builds the part:
 
     tokenizer_laws(lambda: MyTokenizer(MyOptions()), tmp_path)
+
+For tokenizers one line does, and says what was found; `slmkit.pytest_plugin` makes it a fixture:
+
+    print(check_tokenizer(lambda: MyTokenizer(MyOptions())))
 """
 
 from slmkit.testing.backbones import backbone_laws
@@ -16,14 +20,17 @@ from slmkit.testing.metrics import metric_laws
 from slmkit.testing.options import options_laws
 from slmkit.testing.parts import check_part
 from slmkit.testing.speakers import speaker_encoder_laws
+from slmkit.testing.tally import Tally
 from slmkit.testing.texts import text_laws
-from slmkit.testing.tokenizers import tokenizer_laws
+from slmkit.testing.tokenizers import check_tokenizer, tokenizer_laws
 from slmkit.testing.transcribers import transcriber_laws
 from slmkit.testing.vocoders import vocoder_laws
 
 __all__ = [
+    "Tally",
     "backbone_laws",
     "check_part",
+    "check_tokenizer",
     "corpus_laws",
     "decoding_laws",
     "head_laws",

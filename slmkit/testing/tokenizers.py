@@ -2,30 +2,74 @@
 
 from __future__ import annotations
 
+import copy
+import random
+import tempfile
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from slmkit.api import AudioError, Codes, MisfitError, Tokenizer
+from slmkit.api import AudioError, Codes, MisfitError, SlmkitError, Tokenizer
+from slmkit.testing.streaming import long_laws, streaming_laws
+from slmkit.testing.tally import Tally
 
 TOLERANCE = 1e-4
 """Of decoded samples: sums of floats may come out in another order in a batch."""
 
+BATCHES = 3
+"""Random batches in which each row must keep its codes."""
 
-def tokenizer_laws(make: Callable[[], Tokenizer], folder: Path) -> None:
+
+def check_tokenizer(
+    tokenizer: Tokenizer | Callable[[], Tokenizer], folder: Path | None = None
+) -> Tally:
+    """Hold a speech tokenizer, or what a function builds, to every law; gives what was found.
+
+        print(check_tokenizer(lambda: MyTokenizer(MyOptions())))
+
+    A tokenizer as it stands is taken as trained, and copied where the laws need a second one. It is
+    saved in `folder`, or in one that is gone afterwards. Raises AssertionError, which says what is
+    broken.
+    """
+    if isinstance(tokenizer, Tokenizer):
+        one = tokenizer
+        return check_tokenizer(lambda: copy.deepcopy(one), folder)
+    if folder is not None:
+        return tokenizer_laws(tokenizer, folder)
+    with tempfile.TemporaryDirectory() as passing:
+        return tokenizer_laws(tokenizer, Path(passing) / "saved")
+
+
+def tokenizer_laws(make: Callable[[], Tokenizer], folder: Path) -> Tally:
     """Hold a speech tokenizer to its contract; `make` builds it ready to encode, the same each
     time but for what it has learnt. Raises AssertionError, which says what is broken.
     """
-    part = make()
+    part, tally = make(), Tally()
     wav, lengths = sounds(part.spec.sample_rate)
     codes = part.encode(wav, lengths)
     _well_formed(part, codes, lengths)
     _keeps_its_rate(part)
     _is_what_it_declares(part)
-    assert _same(part.encode(wav, lengths), codes), "the same sound gives the same codes"
-    _ignores_the_batch(part, wav, lengths, codes)
+    again = part.encode(wav, lengths)
+    assert _same(again, codes), "the same sound gives the same codes"
+    _ignores_the_batch(part, wav, lengths, codes, tally)
+    _refuses_what_is_no_sound(part, wav, lengths)
+    streaming_laws(part, wav, lengths, tally)
+    long_laws(part, wav[:1], tally)
+    _decodes(part, codes)
+    tally.batch_speed = _batch_speed(part)
+    part.save(folder)
+    restored = make()
+    restored.restore(folder)
+    assert _same(restored.encode(wav, lengths), codes), "saved and restored, it codes the same"
+    return tally
+
+
+def _refuses_what_is_no_sound(part: Tokenizer, wav: Tensor, lengths: Tensor) -> None:
     broken = wav.clone()
     broken[1, 5] = torch.nan
     assert _refuses(part, broken, lengths), "samples that are not finite must raise AudioError"
@@ -36,11 +80,8 @@ def tokenizer_laws(make: Callable[[], Tokenizer], folder: Path) -> None:
     assert _refuses(part, *short) or int(part.encode(*short).lengths[0]) >= 1, (
         "a sound that is too short for a frame must raise AudioError"
     )
-    _decodes(part, codes)
-    part.save(folder)
-    restored = make()
-    restored.restore(folder)
-    assert _same(restored.encode(wav, lengths), codes), "saved and restored, it codes the same"
+    assert _refuses(part, wav[0], lengths[:1]), "a wave of another rank must raise AudioError"
+    assert _refuses(part, wav, lengths[:1]), "lengths of another batch must raise AudioError"
 
 
 def _well_formed(part: Tokenizer, codes: Codes, lengths: Tensor) -> None:
@@ -94,11 +135,13 @@ def _is_what_it_declares(part: Tokenizer) -> None:
     can, spec = origin.shelved.declaration.abilities(origin.options), part.spec
     for what, declared, found in (
         ("codebooks", can.codebooks, spec.codebooks),
+        ("codebook size", {can.codebook_size}, {*spec.codebook_sizes}),
         ("sample rate", can.sample_rate, spec.sample_rate),
         ("frame rate", can.frame_rate, spec.frame_rate),
+        ("streaming", can.streaming, part.streams),
         ("decodes", can.decodes, type(part).decode is not Tokenizer.decode),
     ):
-        assert declared in (None, found), f"declared {what}: {declared}, found: {found}"
+        assert declared in (None, {None}, found), f"declared {what}: {declared}, found: {found}"
 
 
 def _decodes(part: Tokenizer, codes: Codes) -> None:
@@ -109,6 +152,11 @@ def _decodes(part: Tokenizer, codes: Codes) -> None:
         except MisfitError:
             return
         raise AssertionError("a tokenizer without a decoder must raise MisfitError")
+    beyond = replace(codes, values=codes.values + max(part.spec.codebook_sizes))
+    assert _refuses_to_decode(part, beyond), "codes out of range must raise an error of slmkit.api"
+    spec = replace(part.spec, codebook_sizes=(*part.spec.codebook_sizes, 2))
+    other = Codes(nn.functional.pad(codes.values, (0, 0, 0, 1)), codes.lengths, spec)
+    assert _refuses_to_decode(part, other), "codes of another spec must raise an error"
     wav, lengths = part.decode(codes)
     hop = part.spec.output_hop_length or part.spec.hop_length
     assert bool(((lengths - _frames(codes) * hop).abs() <= hop).all()), (
@@ -122,17 +170,47 @@ def _decodes(part: Tokenizer, codes: Codes) -> None:
         assert int(count[0]) == length, f"row {row} decoded alone has another length"
         apart = float((alone[0, :length] - wav[row, :length]).abs().max())
         assert apart <= TOLERANCE, f"row {row} decoded alone differs by {apart:g}"
+    blocks = torch.cat(list(part.decode_long(codes.row(0))), dim=1)[0]
+    assert len(blocks) == int(lengths[0]), "a long sound decoded in blocks has another length"
+    apart = float((blocks - wav[0, : len(blocks)]).abs().max())
+    assert apart <= TOLERANCE, f"a long sound decoded in blocks differs by {apart:g}"
 
 
-def _ignores_the_batch(part: Tokenizer, wav: Tensor, lengths: Tensor, together: Codes) -> None:
-    """A row's codes are the same alone, and whatever lies beyond its end."""
+def _ignores_the_batch(
+    part: Tokenizer, wav: Tensor, lengths: Tensor, together: Codes, tally: Tally
+) -> None:
+    """A row's codes are the same alone, in other batches, and whatever lies beyond its end."""
     beyond = torch.arange(wav.shape[1]) >= lengths[:, None]
     dirty = torch.where(beyond, 0.3 * torch.sin(torch.arange(wav.shape[1]) / 7.0), wav)
     dirty = torch.cat([dirty, torch.full((len(wav), 999), 0.5)], dim=1)
-    assert _same(part.encode(dirty, lengths), together), "what lies in the padding must not count"
+    law = "what lies in the padding must not count"
+    tally.compare(part.encode(dirty, lengths), together, law)
     for row, length in enumerate(lengths.tolist()):
         alone = part.encode(wav[row : row + 1, :length], lengths[row : row + 1])
-        assert _same(alone, together.row(row)), f"row {row} alone differs from the batch"
+        tally.compare(alone, together.row(row), f"row {row} alone differs from the batch")
+    draw = random.Random(0)
+    for _ in range(BATCHES):
+        rows = [draw.randrange(len(wav)) for _ in range(draw.randint(2, 6))]
+        longest = int(lengths[rows].max())
+        padded = nn.functional.pad(wav[rows, :longest], (0, draw.choice([0, 1, 777])))
+        found = part.encode(padded, lengths[rows])
+        for place, row in enumerate(rows):
+            law = f"row {row} in the batch {rows} differs"
+            tally.compare(found.row(place), together.row(row), law)
+
+
+def _batch_speed(part: Tokenizer) -> float:
+    """How many times as fast eight seconds are in a batch of eight as one by one."""
+    rate = part.spec.sample_rate
+    wav = sounds(rate)[0][:1].expand(8, -1)
+    lengths = torch.full((8,), wav.shape[1])
+    started = time.perf_counter()
+    part.encode(wav, lengths)
+    batch = time.perf_counter() - started
+    started = time.perf_counter()
+    for row in range(8):
+        part.encode(wav[row : row + 1], lengths[row : row + 1])
+    return (time.perf_counter() - started) / batch
 
 
 def _same(a: Codes, b: Codes) -> bool:
@@ -146,6 +224,14 @@ def _refuses(part: Tokenizer, wav: Tensor, lengths: Tensor) -> bool:
     try:
         part.encode(wav, lengths)
     except AudioError:
+        return True
+    return False
+
+
+def _refuses_to_decode(part: Tokenizer, codes: Codes) -> bool:
+    try:
+        part.decode(codes)
+    except SlmkitError:
         return True
     return False
 
