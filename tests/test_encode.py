@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -295,6 +296,29 @@ def test_an_archive_keeps_everything(tmp_path: Path) -> None:
     (tmp_path / "x.npz").write_bytes(b"PK nothing")
     with pytest.raises(DataError, match="not an archive of codes"):
         CodeArchive.open(tmp_path / "x.npz")
+
+
+@pytest.mark.slow
+def test_a_thousand_files_with_three_broken_and_a_quick_second_time(
+    command, tmp_path: Path
+) -> None:
+    sounds(tmp_path / "in", 997)
+    for name, data in BAD.items():
+        (tmp_path / "in" / f"{name}.wav").write_bytes(data)
+    words = ("encode", "in", "-t", "stairs", "-o", "codes")
+    done = command(*words)
+    assert done.returncode == 1
+    assert "997 coded" in done.stdout
+    assert done.stderr.count("left out ") == 3
+    for name in BAD:
+        (tmp_path / "in" / f"{name}.wav").unlink()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = command(*words)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "0 coded, 997 there already" in done.stdout
+    # of the processor, which other work on the machine does not slow down
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert seconds <= 2.0
 
 
 @pytest.mark.slow
