@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -182,6 +183,16 @@ def test_wrong_input_is_one_line_and_nothing_is_written(case, command, tmp_path:
     assert not (tmp_path / "codes").exists()
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_tokenizer_that_cannot_be_made_leaves_no_store(jobs, command, tmp_path: Path) -> None:
+    sounds(tmp_path / "in", 1)
+    words = ("encode", "in", "-t", "stairs", "weights=gone.bin", "-o", "codes", "--jobs", jobs)
+    done = command(*words)
+    assert done.returncode == 2
+    assert done.stderr == "error: gone.bin: no such weights\n"
+    assert not (tmp_path / "codes" / "_header.json").exists()
+
+
 def test_files_globs_and_manifests_are_found(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     sounds(tmp_path / "in", 4)
@@ -288,6 +299,29 @@ def test_an_archive_keeps_everything(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_thousand_files_with_three_broken_and_a_quick_second_time(
+    command, tmp_path: Path
+) -> None:
+    sounds(tmp_path / "in", 997)
+    for name, data in BAD.items():
+        (tmp_path / "in" / f"{name}.wav").write_bytes(data)
+    words = ("encode", "in", "-t", "stairs", "-o", "codes")
+    done = command(*words)
+    assert done.returncode == 1
+    assert "997 coded" in done.stdout
+    assert done.stderr.count("left out ") == 3
+    for name in BAD:
+        (tmp_path / "in" / f"{name}.wav").unlink()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = command(*words)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "0 coded, 997 there already" in done.stdout
+    # of the processor, which other work on the machine does not slow down
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert seconds <= 2.0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_killed_extraction_goes_on_without_loss_or_double(
     stairs_environment: dict[str, str], tmp_path: Path, jobs: str
@@ -328,32 +362,70 @@ def test_a_killed_extraction_goes_on_without_loss_or_double(
         assert row.codes.tolist() == by_hand(folder / f"{row.id}.wav")
 
 
+@pytest.fixture
+def at_work(stairs_environment: dict[str, str], tmp_path: Path):
+    """Starts an extraction of four sounds, and gives it once a half of them is coded."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(jobs: str) -> subprocess.Popen[str]:
+        sounds(tmp_path / "in", 4)
+        for file in (tmp_path / "in").rglob("*.wav"):
+            soundfile.write(file, wave(int(file.stem[1:]), 29 * RATE), RATE, subtype="PCM_16")
+        words = ["encode", "in", "-t", "stairs", "-o", "codes", "pause=2.0", "--jobs", jobs]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "slmkit", *words],
+            cwd=tmp_path,
+            env=stairs_environment,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "codes" / "_lock").exists():
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.02)
+        time.sleep(0.7)  # the rows follow the lock; the next batch takes 2 s
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def children(pid: int) -> list[int]:
+    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_ctrl_c_ends_with_130_and_keeps_what_was_coded(
-    stairs_environment: dict[str, str], tmp_path: Path, jobs: str
-) -> None:
-    sounds(tmp_path / "in", 4)
-    for file in (tmp_path / "in").rglob("*.wav"):
-        soundfile.write(file, wave(int(file.stem[1:]), 29 * RATE), RATE, subtype="PCM_16")
-    words = [sys.executable, "-m", "slmkit", "encode", "in", "-t", "stairs", "-o", "codes"]
-    process = subprocess.Popen(
-        [*words, "pause=1.0", "--jobs", jobs],
-        cwd=tmp_path,
-        env=stairs_environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "codes" / "_lock").exists():
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.02)
+def test_ctrl_c_ends_with_130_and_keeps_what_was_coded(jobs, at_work, tmp_path: Path) -> None:
+    process = at_work(jobs)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "run the same command again" in errors
-    assert len(held(tmp_path / "codes")) == 2
+    assert len(held(tmp_path / "codes")) >= 2
+
+
+def test_no_process_outlives_a_killed_one(at_work) -> None:
+    process = at_work("2")
+    helpers = children(process.pid)
+    assert len(helpers) >= 2
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in helpers):
+        assert time.monotonic() < deadline, "they are still there"
+        time.sleep(0.1)
+
+
+def test_broken_helpers_are_told_in_one_line(command, tmp_path: Path) -> None:
+    sounds(tmp_path / "in", 2)
+    done = command("encode", "in", "-t", "stairs", "-o", "codes", "pause=-9", "--jobs", "2")
+    assert done.returncode == 1
+    assert "fewer --jobs, it goes on where it stopped" in done.stderr.splitlines()[-1]
 
 
 def test_the_odd_inputs_are_coded_or_named(command, speech: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 class StairsOptions:
     codebooks: int = option(3, "how often the rest is rounded")
     hop_length: int = option(40, "samples for a frame")
-    pause: float = option(0.0, "seconds to wait for each batch")
+    pause: float = option(0.0, "seconds to wait for each batch; below 0 the process dies")
     weights: str | None = option(None, "a file whose content counts")
 
     def can(self, base: Can) -> Can:

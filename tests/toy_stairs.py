@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor
 from toy_codec import StairsOptions
 
-from slmkit.api import Codes, CodeSpec, DataError, MisfitError, State, Tokenizer
+from slmkit.api import Codes, CodeSpec, DataError, MisfitError, State, Tokenizer, WeightsError
 from slmkit.codecs.waves import check_waves
 
 
@@ -18,10 +20,14 @@ class Stairs(Tokenizer):
     """Means in -1..1 in 16 steps; the next codebook holds the rest in steps a 16th as high."""
 
     def __init__(self, options: StairsOptions) -> None:
+        if options.weights is not None and not Path(options.weights).exists():
+            raise WeightsError(f"{options.weights}: no such weights")
         self.options = options
         self.spec = CodeSpec(8000, options.hop_length, (16,) * options.codebooks)
 
     def encode(self, wav: Tensor, lengths: Tensor) -> Codes:
+        if self.options.pause < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(self.options.pause)
         check_waves(wav, lengths)
         wav = torch.where(torch.arange(wav.shape[1]) < lengths[:, None], wav, 0.0)

@@ -36,6 +36,7 @@ def encode(
     Sound of any rate and number of channels is mixed to one channel at the tokenizer's rate.
     """
     from slmkit.api import StageError, UnknownNameError
+    from slmkit.data.archive import SUFFIX
     from slmkit.data.extract import MEMORY, extract
     from slmkit.data.sources import find_utterances
     from slmkit.recipe.chosen import build_chosen, choose
@@ -47,7 +48,7 @@ def encode(
     names, values = split(inputs)
     chosen = choose("tokenizer", tokenizer, saved, values)
     utterances = find_utterances(names)
-    cache = output / MEMORY if output.is_dir() else None
+    cache = None if output.suffix == SUFFIX else output / MEMORY
     made_by = chosen.to_dict()
     try:
         with (

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Protocol
 
-from slmkit.api import AudioError, CodeSpec, StageError, Tokenizer, Utterance
+from slmkit.api import AudioError, CodeSpec, SlmkitError, StageError, Tokenizer, Utterance
 from slmkit.data.shards import StoredCodes
 
 Batch = tuple[Sequence[Utterance], Mapping[str, str]]
@@ -88,8 +89,8 @@ class _Pool:
             yield waiting.popleft().result()
 
 
-_own: list[Tokenizer] = []
-"""In a process of a pool, the tokenizer that it was started with."""
+_own: list[Tokenizer | SlmkitError] = []
+"""In a process of a pool, the tokenizer that it was started with, or why there is none."""
 
 
 def _prepare(make: Callable[[], Tokenizer], cores: int) -> None:
@@ -97,16 +98,36 @@ def _prepare(make: Callable[[], Tokenizer], cores: int) -> None:
 
     # Ctrl-C reaches every process of a terminal; only the first one decides what it means
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(cores)
-    _own[:] = [make()]
+    try:
+        _own[:] = [make()]
+    except SlmkitError as error:
+        # an error of more than a line could not be sent to the first process
+        plain = type(error).__init__ is Exception.__init__
+        _own[:] = [error if plain else SlmkitError(str(error))]
+
+
+def _end_with_parent() -> None:
+    """A first process that is killed takes no leave; nobody would ever end the others."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _tokenizer() -> Tokenizer:
+    if isinstance(_own[0], SlmkitError):
+        raise _own[0]
+    return _own[0]
 
 
 def _spec() -> CodeSpec:
-    return _own[0].spec
+    return _tokenizer().spec
 
 
 def _code(batch: Batch) -> Coded:
     from slmkit.data.coding import code
 
     utterances, sources = batch
-    return code(utterances, _own[0], sources=sources)
+    return code(utterances, _tokenizer(), sources=sources)
