@@ -197,15 +197,15 @@ def test_a_long_wave_in_windows_is_coded_as_in_one(
 def test_chunks_as_they_come_are_coded_and_spoken_as_the_whole(ours: Any) -> None:
     wav = noise(1, 1, 24000 + 111, 4)[:, 0]
     whole = ours.encode(wav, torch.tensor([wav.shape[1]]))
-    state, parts = ours.empty_state(), []
-    chunks = wav.split(1920, dim=1)
-    for index, chunk in enumerate(chunks):
-        codes, state = ours.step(chunk, state, last=index == len(chunks) - 1)
+    state, parts = ours.empty_state(1), []
+    for chunk in wav.split(1920, dim=1):
+        codes, state = ours.step(chunk, state)
         parts.append(codes.values)
+    parts.append(ours.finish(state).values)
     with torch.no_grad():
         latents = ours.codec.encoder(wav[:, None])
     assert_codes_agree(torch.cat(parts, -1), whole.values, latents, ours.codec.quantizer)
-    state, waves = ours.empty_decode_state(), []
+    state, waves = ours.empty_decode_state(1), []
     for at in range(0, whole.values.shape[-1], 6):
         part = Codes(whole.values[..., at : at + 6], torch.tensor([6]), ours.spec)
         wave, state = ours.decode_step(part, state, last=at + 6 >= whole.values.shape[-1])
@@ -215,6 +215,11 @@ def test_chunks_as_they_come_are_coded_and_spoken_as_the_whole(ours: Any) -> Non
 
 def test_it_keeps_the_laws(tmp_path: Path) -> None:
     check_part("tokenizer", "encodec", tmp_path, {"kbps": 1.5})
+
+
+@pytest.mark.slow
+def test_it_keeps_the_laws_at_48_khz_too(tmp_path: Path) -> None:
+    check_part("tokenizer", "encodec", tmp_path, {"variant": "48khz", "kbps": 3.0})
 
 
 def test_weights_that_do_not_fit_are_refused(meta: Any, meta_stereo: Any, tmp_path: Path) -> None:
@@ -257,4 +262,4 @@ def test_wrong_options_waves_and_codes_are_refused(ours: Any, ours_stereo: Any) 
     with pytest.raises(MisfitError, match="`side`"):
         ours_stereo.decode(Codes(stereo.values, stereo.lengths, stereo.spec))
     with pytest.raises(MisfitError, match="does not stream"):
-        ours_stereo.empty_state()
+        ours_stereo.empty_state(1)

@@ -5,6 +5,7 @@ Letters: b (batch), c (channel), k (codebook), t (frame), n (sample), s (segment
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -14,12 +15,11 @@ from slmkit.api import Codes, CodeSpec, MisfitError, State, Tokenizer, WeightsEr
 from slmkit.codecs.codec import SeanetCodec, check_codes, padded_waves
 from slmkit.codecs.published import from_published, load_checked, read_state
 from slmkit.codecs.seanet import SeanetSizes
-from slmkit.codecs.waves import channelled
+from slmkit.codecs.waves import channelled, check_chunk
 from slmkit_encodec import segments
-from slmkit_encodec.plugin import CODEBOOKS, EncodecOptions
+from slmkit_encodec.plugin import CODEBOOKS, ENTRIES, SEGMENT, EncodecOptions
 
 NAME = "encodec"
-ENTRIES = 1024
 SIZES = {
     "24khz": (24000, SeanetSizes()),
     "48khz": (48000, SeanetSizes(channels=2, causal=False, normed=True)),
@@ -45,7 +45,12 @@ class Encodec(nn.Module, Tokenizer):
             self.codec = SeanetCodec.untrained(sizes, most, ENTRIES, rate, options.seed)
         else:
             self.codec = load_codec(options.variant, options.weights)
-        self.spec = CodeSpec(rate, sizes.hop_length, (ENTRIES,) * options.codebooks)
+        self.spec = CodeSpec(
+            rate,
+            sizes.hop_length,
+            (ENTRIES,) * options.codebooks,
+            segment=None if sizes.causal else SEGMENT,
+        )
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Encodec:
@@ -75,24 +80,40 @@ class Encodec(nn.Module, Tokenizer):
             raise MisfitError("encodec: only its variant 48khz is stereo")
         return segments.decode(self.codec, codes)
 
-    def empty_state(self, batch: int = 1) -> State:
-        """The state of `step` before the first chunk. Raises MisfitError at 48 kHz."""
+    @torch.inference_mode()
+    def decode_long(self, codes: Codes) -> Iterator[Tensor]:
+        if not self.streams:
+            yield from super().decode_long(codes)
+            return
+        (length,) = check_codes(codes, self.spec, NAME)
+        yield from self.codec.decode_long(codes.values[..., :length])
+
+    @property
+    def streams(self) -> bool:
+        return self.codec.sizes.causal
+
+    def empty_state(self, batch: int) -> State:
         self._streams()
         return self.codec.encoder.empty_state(batch)
 
     @torch.inference_mode()
-    def step(self, chunk: Tensor, state: State, last: bool = False) -> tuple[Codes, State]:
-        """The codes that are certain by now of a chunk [b, any] of waves at 24 kHz.
-
-        All chunks' codes, one after the other, are those of the whole wave. With `last` (its chunk
-        may be empty) the end is padded as a whole wave's is.
-        """
+    def step(self, chunk: Tensor, state: State) -> tuple[Codes, State]:
         self._streams()
+        return self._advance(check_chunk(chunk, NAME), state)
+
+    @torch.inference_mode()
+    def finish(self, state: State) -> Codes:
+        self._streams()
+        batch = len(state["lstm"]["h"][0])
+        return self._advance(state["lstm"]["h"].new_empty(batch, 0), state, last=True)[0]
+
+    def _advance(self, chunk: Tensor, state: State, last: bool = False) -> tuple[Codes, State]:
+        """The codes that are certain after a chunk [b, n]; after the last, those that are left."""
         latents, state = self.codec.encoder.step(chunk[:, None], state, last)
         values = self.codec.quantizer.encode(latents, self.options.codebooks)
         return Codes(values, torch.full((len(chunk),), values.shape[-1]), self.spec), state
 
-    def empty_decode_state(self, batch: int = 1) -> State:
+    def empty_decode_state(self, batch: int) -> State:
         """The state of `decode_step` before the first frame. Raises MisfitError at 48 kHz."""
         self._streams()
         return self.codec.decoder.empty_state(batch)
@@ -106,7 +127,7 @@ class Encodec(nn.Module, Tokenizer):
         return wav[:, 0], state
 
     def _streams(self) -> None:
-        if not self.codec.sizes.causal:
+        if not self.streams:
             raise MisfitError("encodec: its variant 48khz does not stream; 24khz does")
 
 

@@ -11,6 +11,10 @@ CODEBOOKS = {
     "48khz": {3.0: 2, 6.0: 4, 12.0: 8, 24.0: 16},
 }
 """How many codebooks each bit rate uses, kbit/s."""
+ENTRIES = 1024
+"""Codes of each codebook."""
+SEGMENT, SEGMENT_FRAMES = (48000, 47520), 150
+"""At 48 kHz: samples of a segment and from one's start to the next one's; frames of it."""
 
 
 @dataclass
@@ -47,7 +51,7 @@ class EncodecOptions:
             base,
             codebooks=self.codebooks,
             sample_rate=48000,
-            frame_rate=150.0,
+            frame_rate=SEGMENT_FRAMES * 48000 / SEGMENT[1],
             streaming=False,
             causal=False,
         )
@@ -61,7 +65,15 @@ def slmkit_tokenizers() -> list[Declaration]:
             summary="EnCodec: 24 kHz mono at 75 Hz, streaming, or 48 kHz stereo at 150 Hz",
             target="slmkit_encodec.encodec:Encodec",
             options=EncodecOptions,
-            can=Can(sample_rate=24000, frame_rate=75.0, streaming=True, causal=True, decodes=True),
+            can=Can(
+                codebook_size=ENTRIES,
+                sample_rate=24000,
+                frame_rate=75.0,
+                streaming=True,
+                causal=True,
+                decodes=True,
+            ),
             source="Defossez et al. 2022; facebook/encodec_24khz, facebook/encodec_48khz",
+            weights_licence="not stated apart from the code's (MIT)",
         )
     ]

@@ -13,9 +13,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from slmkit.api import Codes, CodeSpec, MisfitError
 from slmkit.codecs.codec import SeanetCodec
+from slmkit_encodec.plugin import SEGMENT
 
-LENGTH, STRIDE = 48000, 47520
-"""Samples of a segment, and from one's start to the next one's."""
+LENGTH, STRIDE = SEGMENT
 TOGETHER = 16
 """Segments that go through the network at once."""
 

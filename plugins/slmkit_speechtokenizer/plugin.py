@@ -9,6 +9,8 @@ from slmkit.api import Can, Declaration, hookimpl, option
 
 PUBLISHED = 8
 """Codebooks of the published models."""
+ENTRIES = 1024
+"""Codes of each of them."""
 
 
 @dataclass
@@ -46,7 +48,14 @@ class SpeechTokenizerOptions:
         first, last = self.range
         own = self.config is None and self.weights is None
         rates = (16000, 50.0) if own else (None, None)
-        return replace(base, codebooks=last - first + 1, sample_rate=rates[0], frame_rate=rates[1])
+        return replace(
+            base,
+            codebooks=last - first + 1,
+            codebook_size=ENTRIES if own else None,
+            sample_rate=rates[0],
+            frame_rate=rates[1],
+            semantic_first=first == 1,
+        )
 
 
 @hookimpl
@@ -59,5 +68,6 @@ def slmkit_tokenizers() -> list[Declaration]:
             options=SpeechTokenizerOptions,
             can=Can(codebooks=PUBLISHED, causal=False, decodes=True),
             source="Zhang et al. 2023; fnlp/SpeechTokenizer",
+            weights_licence="not stated apart from the code's (Apache-2.0)",
         )
     ]

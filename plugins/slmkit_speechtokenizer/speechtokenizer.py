@@ -5,6 +5,7 @@ Letters: b (batch), d (width), k (codebook), t (frame), n (sample).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -64,6 +65,11 @@ class SpeechTokenizer(nn.Module, Tokenizer):
         lengths = check_codes(codes, self.spec, NAME)
         first = self.options.range[0] - 1
         return padded_waves([wave[0] for wave in self.codec.decode(codes.values, lengths, first)])
+
+    @torch.inference_mode()
+    def decode_long(self, codes: Codes) -> Iterator[Tensor]:
+        (length,) = check_codes(codes, self.spec, NAME)
+        yield from self.codec.decode_long(codes.values[..., :length], self.options.range[0] - 1)
 
 
 def load_codec(config: Config, path: Path) -> SeanetCodec:

@@ -36,9 +36,13 @@ class CodeSpec:
     output_sample_rate: int | None = None
     output_hop_length: int | None = None
     deduplicated: bool = False
+    segment: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "codebook_sizes", tuple(int(n) for n in self.codebook_sizes))
+        if self.segment is not None:
+            length, stride = self.segment
+            object.__setattr__(self, "segment", (int(length), int(stride)))
         if self.sample_rate <= 0 or self.hop_length <= 0 or not self.codebook_sizes:
             raise ValueError(f"not a code specification: {self}")
 
@@ -49,8 +53,22 @@ class CodeSpec:
 
     @property
     def frame_rate(self) -> float:
-        """Frames a second, Hz (of deduplicated codes: before merging)."""
-        return self.sample_rate / self.hop_length
+        """Frames a second, Hz (of deduplicated codes: before merging; what overlaps counts)."""
+        if self.segment is None:
+            return self.sample_rate / self.hop_length
+        return self._frames_of_segment * self.sample_rate / self.segment[1]
+
+    def samples(self, frames: int) -> int:
+        """Samples of the decoded wave that so many frames of one utterance stand for."""
+        hop = self.output_hop_length or self.hop_length
+        if self.segment is None:
+            return frames * hop
+        before = max(0, math.ceil(frames / self._frames_of_segment) - 1)
+        return before * self.segment[1] + (frames - before * self._frames_of_segment) * hop
+
+    @property
+    def _frames_of_segment(self) -> int:
+        return math.ceil(self.segment[0] / self.hop_length) if self.segment else 0
 
     @property
     def bits_per_second(self) -> float:
@@ -64,7 +82,8 @@ class CodeSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return {**asdict(self), "codebook_sizes": list(self.codebook_sizes)}
+        segment = None if self.segment is None else list(self.segment)
+        return {**asdict(self), "codebook_sizes": list(self.codebook_sizes), "segment": segment}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> CodeSpec:

@@ -89,14 +89,17 @@ class SeanetCodec(nn.Module):
                 rows[row] = wav[:, : end * hop]
         for row in sorted(set(range(len(lengths))) - set(short)):
             own = codes[row : row + 1, :, : lengths[row]]
-            parts = self._spoken(own, first) if self.sizes.causal else self._said(own, first)
             wav = self.quantizer.entries.new_empty(self.sizes.channels, lengths[row] * hop)
             at = 0
-            for part in parts:
+            for part in self.decode_long(own, first):
                 wav[:, at : at + part.shape[-1]] = part
                 at += part.shape[-1]
             rows[row] = wav
         return rows
+
+    def decode_long(self, codes: Tensor, first: int = 0) -> Iterator[Tensor]:
+        """The wave of one row's codes [1, k, t] in blocks [c, n], a window at a time."""
+        return self._spoken(codes, first) if self.sizes.causal else self._said(codes, first)
 
     def _streamed(self, wav: Tensor) -> Iterator[Tensor]:
         """The latents of one long wave [1, c, n], a window after the other, through the state."""

@@ -44,6 +44,15 @@ def channelled(wav: Tensor, lengths: Tensor, channels: int, name: str) -> tuple[
     return wav, rows
 
 
+def check_chunk(chunk: Tensor, name: str) -> Tensor:
+    """A chunk [b, n] of a stream, which may be empty. Raises AudioError."""
+    if chunk.dim() != 2:
+        raise AudioError(f"{name} takes chunks of shape [batch, samples], not {tuple(chunk.shape)}")
+    if not bool(torch.isfinite(chunk).all()):
+        raise AudioError(f"{name}: the chunk holds samples that are not finite numbers")
+    return chunk
+
+
 def _check_rows(wav: Tensor, rows: list[int]) -> None:
     """Raise AudioError where lengths do not fit waves [b, .., n], or what they hold is no sound."""
     if len(rows) != len(wav) or not rows:

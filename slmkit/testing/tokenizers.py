@@ -159,7 +159,8 @@ def _decodes(part: Tokenizer, codes: Codes) -> None:
     assert _refuses_to_decode(part, other), "codes of another spec must raise an error"
     wav, lengths = part.decode(codes)
     hop = part.spec.output_hop_length or part.spec.hop_length
-    assert bool(((lengths - _frames(codes) * hop).abs() <= hop).all()), (
+    due = torch.tensor([part.spec.samples(frames) for frames in _frames(codes).tolist()])
+    assert bool(((lengths - due).abs() <= hop).all()), (
         f"{_frames(codes).tolist()} frames of {hop} samples became {lengths.tolist()} samples"
     )
     assert wav.shape == (len(codes), int(lengths.max())), "waves are [b, longest]"
