@@ -1,9 +1,9 @@
 """The reference codecs with random weights that prove something, and comparisons that say where.
 
-A codec drawn at random mostly answers the same few codes: its latents hardly move, and its
-codebooks lie elsewhere. What agrees with such a one agrees with anything. Here the gains are raised
-until the latents move, each codebook is drawn about what the ones before it leave of the latents of
-other sounds, and `assert_well_used` holds the codes to use many entries of every codebook.
+A codec drawn at random mostly answers the same few codes, and agrees with anything. Here each
+codebook is drawn about what the ones before it leave of the latents of other sounds
+(`slmkit_reference_codecs.drawn`), and `assert_well_used` holds the codes to use many entries of
+every codebook.
 
 Letters: b (batch), c (channel), k (codebook), t (frame), d (width), n (sample).
 """
@@ -17,38 +17,16 @@ from types import ModuleType
 
 import numpy as np
 import torch
+from slmkit_reference_codecs.drawn import draw_codebooks
+from slmkit_reference_codecs.speechtokenizer import PUBLISHED
 from torch import Tensor, nn
 
 from slmkit.data.audio import read_audio
 
 SPEECH = Path(__file__).resolve().parents[1] / ".." / "shared" / "speech"
 
-GAIN = 2.0
-"""Of weight-normed convolutions: latents then stray from their mean by a third of its norm."""
-
-TINY_SPEECHTOKENIZER = {
-    "n_filters": 8,
-    "dimension": 32,
-    "semantic_dimension": 24,
-    "strides": [8, 5, 4, 2],
-    "lstm_layers": 2,
-    "bidirectional": True,
-    "dilation_base": 2,
-    "residual_kernel_size": 3,
-    "n_residual_layers": 1,
-    "activation": "ELU",
-    "sample_rate": 16000,
-    "n_q": 8,
-    "codebook_size": 1024,
-}
-"""The published configuration but for its widths."""
-
-SPEECHTOKENIZER = TINY_SPEECHTOKENIZER | {
-    "n_filters": 64,
-    "dimension": 1024,
-    "semantic_dimension": 768,
-}
-"""The published configuration."""
+TINY_SPEECHTOKENIZER = PUBLISHED | {"n_filters": 8, "dimension": 32, "semantic_dimension": 24}
+"""The published configuration of SpeechTokenizer but for its widths."""
 
 
 def encodec_24khz(package: ModuleType, seed: int = 0) -> nn.Module:
@@ -115,32 +93,9 @@ def _renamed(name: str) -> str:
     return name
 
 
-@torch.no_grad()
 def drawn(model: nn.Module, sample_rate: int, seed: int, channels: int = 1) -> nn.Module:
-    """Give a model of either package gains and codebooks under which its codes vary.
-
-    An entry is the point halfway between two residuals of sounds that `sounds(seed)` does not hold,
-    so that no test sound has an entry of its own.
-    """
-    for name, parameter in model.named_parameters():
-        if name.endswith("weight_g"):
-            parameter.mul_(GAIN)
-    caught: list[Tensor] = []
-    hook = model.encoder.register_forward_hook(lambda _, __, latents: caught.append(latents))
-    for wav in sounds(sample_rate, seed, channels, first=2):
-        model.encode(wav[None])
-    hook.remove()
-    # the cut-off last segments of a codec by segments are too short to be like the rest
-    residual = torch.cat([z[0].T for z in caught if z.shape[-1] > 9])
-    generator = torch.Generator().manual_seed(seed)
-    for layer in model.quantizer.vq.layers:
-        book = layer._codebook
-        pairs = torch.randint(len(residual), (2, len(book.embed)), generator=generator)
-        book.embed.copy_(residual[pairs].mean(dim=0))
-        book.embed_avg.copy_(book.embed)
-        book.cluster_size.fill_(1)
-        book.inited.fill_(1)
-        residual = residual - book.embed[torch.cdist(residual, book.embed).argmin(dim=1)]
+    """Draw a new model's codebooks about sounds that `sounds(seed)` does not hold."""
+    draw_codebooks(model, sounds(sample_rate, seed, channels, first=2), seed)
     return model
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import oracles
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -108,3 +109,10 @@ def byte_pairs(size: int) -> Tokenizer:
     trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
     inner.train_from_iterator(["what is three plus five", "name the opposite of hot"], trainer)
     return inner
+
+
+def speechtokenizer(config: Path) -> Path:
+    """A config.json as published but for its widths, with keys that only its trainer reads."""
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(json.dumps(oracles.TINY_SPEECHTOKENIZER | {"batch_size": 60, "adam_b1": 0.5}))
+    return config

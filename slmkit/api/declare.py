@@ -71,6 +71,7 @@ class Declaration:
         can: what it can do; an options class may refine it with a method `can(self, base)`.
         requires: import names of what it needs beyond slmkit's core.
         extra: the extra of its distribution that installs those, if any.
+        mend: the command that installs those where neither an extra nor their names would do.
         source: where the idea comes from (paper, checkpoint).
         licence: SPDX identifier of the code and weights that it brings.
         revision: raised by its author whenever the same options give another result.
@@ -91,6 +92,7 @@ class Declaration:
     can: Can = field(default_factory=Can)
     requires: tuple[str, ...] = ()
     extra: str | None = None
+    mend: str | None = None
     source: str = ""
     licence: str = "Apache-2.0"
     revision: int = 1

@@ -1,0 +1,46 @@
+"""Random weights under which the reference codecs' codes vary.
+
+As they are built, latents hardly move and all codes are one or a few: what agrees with those agrees
+with anything. Letters: c (channel), t (frame), d (width), n (sample).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+GAIN = 2.0
+"""Of weight-normed convolutions: latents then stray from their mean by a third of its norm."""
+
+SHORTEST = 10
+"""Frames; a shorter last segment of a codec by segments is unlike the rest."""
+
+
+@torch.no_grad()
+def draw_codebooks(model: Any, wavs: Sequence[Tensor], seed: int = 0) -> None:
+    """Raise the gains of a new model of either package and draw its codebooks, in place.
+
+    Each entry is the point halfway between two residuals of these waves [c, n], so that codes
+    vary on other sounds too, at every codebook. The weights themselves are those it was built with.
+    """
+    for name, parameter in model.named_parameters():
+        if name.endswith("weight_g"):
+            parameter.mul_(GAIN)
+    caught: list[Tensor] = []
+    hook = model.encoder.register_forward_hook(lambda _, __, latents: caught.append(latents))
+    for wav in wavs:
+        model.encode(wav[None])
+    hook.remove()
+    residual = torch.cat([z[0].T for z in caught if z.shape[-1] >= SHORTEST])
+    generator = torch.Generator().manual_seed(seed)
+    for layer in model.quantizer.vq.layers:
+        book = layer._codebook
+        pairs = torch.randint(len(residual), (2, len(book.embed)), generator=generator)
+        book.embed.copy_(residual[pairs].mean(dim=0))
+        book.embed_avg.copy_(book.embed)
+        book.cluster_size.fill_(1)
+        book.inited.fill_(1)
+        residual = residual - book.embed[torch.cdist(residual, book.embed).argmin(dim=1)]
