@@ -100,6 +100,5 @@ def _drawn(frames: Tensor, count: int) -> Tensor:
 
 
 def _several() -> bool:
-    return (
-        processes.is_available() and processes.is_initialized() and processes.get_world_size() > 1
-    )
+    together = processes.is_available() and processes.is_initialized()
+    return together and int(processes.get_world_size()) > 1

@@ -1,10 +1,10 @@
 """Convolutions over time with the padding of EnCodec and SpeechTokenizer, whole or in chunks.
 
 Between layers a signal is a flat image [b, c, 1, t] whose channels lie last in memory: a processor
-convolves it two to six times as fast as [b, c, t]. The padding is the published one (Defossez et al.
-2022): reflected, all on the left where causal, else shared out; on the right as much more as fills
-the last window. Rows may end at different places (`ends`): each is padded at its own end, so that
-what lies beyond never counts.
+convolves it two to six times as fast as [b, c, t]. The padding is the published one (Defossez et
+al. 2022): reflected, all on the left where causal, else shared out; on the right as much more as
+fills the last window. Rows may end at different places (`ends`): each is padded at its own end, so
+that what lies beyond never counts.
 
 Letters: b (batch), c (channel), t (frame).
 """

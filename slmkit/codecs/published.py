@@ -84,9 +84,7 @@ def published_names(sizes: SeanetSizes) -> dict[str, str]:
     names["decoder.lstm.lstm"] = "decoder.model.1.lstm"
     for stage in range(count):
         at = 2 + stage * (sizes.blocks + 2)
-        convolution(
-            f"decoder.stages.{stage}.0", f"decoder.model.{at + 1}", f"decoder.model.{at}"
-        )
+        convolution(f"decoder.stages.{stage}.0", f"decoder.model.{at + 1}", f"decoder.model.{at}")
         blocks(f"decoder.stages.{stage}", "decoder.model", at + 2, 1)
     at = 2 + count * (sizes.blocks + 2)
     convolution("decoder.last", f"decoder.model.{at + 1}", f"decoder.model.{at}")

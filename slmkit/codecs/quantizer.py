@@ -110,10 +110,10 @@ class ResidualQuantizer(nn.Module):
         """A number of codebooks by chance for a batch: quantizer dropout (SoundStream)."""
         return int(torch.randint(least, len(self.entries) + 1, ()))
 
-    @torch.no_grad()
     def scatter(self, latents: Tensor, generator: torch.Generator) -> None:
-        """Random entries about where latents [b, d, t] lie, each codebook about what the ones before
-        it leave: for a codec without weights, which is to be tried."""
+        """Random entries about where latents [b, d, t] lie, without gradient; each codebook's about
+        what those before it leave. For a codec without weights, which is to be tried.
+        """
         left = latents.transpose(1, 2).reshape(-1, latents.shape[1])
         for entries in self.entries:
             noise = torch.randn(entries.shape, generator=generator)

@@ -1,8 +1,8 @@
 """SEANet, the convolutional encoder and decoder of EnCodec and SpeechTokenizer.
 
 Tagliasacchi et al. 2020; as in EnCodec (Defossez et al. 2022) and SpeechTokenizer (Zhang et al.
-2023), whose weights `slmkit.codecs.published` maps to the names here. Weights are plain: weight norm
-is folded when they are read, and `slmkit.codecs.weight_norm` adds it again for training.
+2023), whose weights `slmkit.codecs.published` maps to the names here. Weights are plain: weight
+norm is folded when they are read, and `slmkit.codecs.weight_norm` adds it again for training.
 
 Letters: b (batch), c (channel), d (width), t (frame), n (sample).
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -133,8 +134,8 @@ class Encoder(nn.Module):
         self.last = sizes.convolution(channels, sizes.width, sizes.kernel)
 
     def forward(self, wav: Tensor, lengths: Ends = None) -> Tensor:
-        """[b, c, n] -> [b, d, ceil(n / hop)]; a row's frames up to ceil(length / hop) are those that
-        it has alone. None: every row has n samples (which group norm asks for).
+        """[b, c, n] -> [b, d, ceil(n / hop)]; a row's frames up to ceil(length / hop) are those
+        that it has alone. None: every row has n samples (which group norm asks for).
         """
         ends, x = _uneven(lengths, wav.shape[-1]), flat_image(wav)
         x = self.first(x, ends)
@@ -227,8 +228,12 @@ def _numbered(stages: nn.ModuleList) -> list[tuple[str, nn.Module]]:
 
 
 def _empty_state(module: Encoder | Decoder, batch: int) -> State:
-    layers = [("first", module.first), ("lstm", module.lstm), ("last", module.last)]
-    layers += _numbered(module.stages)
+    layers: list[tuple[str, Any]] = [
+        ("first", module.first),
+        ("lstm", module.lstm),
+        ("last", module.last),
+        *_numbered(module.stages),
+    ]
     return {name: layer.empty_state(batch) for name, layer in layers}
 
 

@@ -1,0 +1,1 @@
+"""EnCodec, 24 kHz mono and 48 kHz stereo."""

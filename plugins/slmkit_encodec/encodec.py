@@ -1,0 +1,145 @@
+"""The tokenizer `encodec`.
+
+Letters: b (batch), c (channel), k (codebook), t (frame), n (sample), s (segment).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from slmkit.api import Codes, CodeSpec, MisfitError, State, Tokenizer, WeightsError
+from slmkit.codecs.codec import SeanetCodec, check_codes, padded_waves
+from slmkit.codecs.published import from_published, load_checked, read_state
+from slmkit.codecs.seanet import SeanetSizes
+from slmkit.codecs.waves import channelled
+from slmkit_encodec import segments
+from slmkit_encodec.plugin import CODEBOOKS, EncodecOptions
+
+NAME = "encodec"
+ENTRIES = 1024
+SIZES = {
+    "24khz": (24000, SeanetSizes()),
+    "48khz": (48000, SeanetSizes(channels=2, causal=False, normed=True)),
+}
+
+
+class Encodec(nn.Module, Tokenizer):
+    """EnCodec (Defossez et al. 2022), whose codes are those of Meta's package to the last one.
+
+    At 24 kHz it streams: `step` codes chunks as they come, `decode_step` speaks them. At 48 kHz it
+    codes overlapping segments of a second, each scaled to its own level; the levels and the
+    segments' lengths travel in `Codes.side` as `scales` [b, s] and `segments` [b, s] (frames; 0
+    where a row has no such segment). A mono wave goes into both channels, a stereo one is given as
+    [b, 2, n]; `decode` gives the mean of the channels, `decode_stereo` both.
+    """
+
+    def __init__(self, options: EncodecOptions) -> None:
+        super().__init__()
+        self.options = options
+        rate, sizes = SIZES[options.variant]
+        most = max(CODEBOOKS[options.variant].values())
+        if options.weights is None:
+            self.codec = SeanetCodec.untrained(sizes, most, ENTRIES, rate, options.seed)
+        else:
+            self.codec = load_codec(options.variant, options.weights)
+        self.spec = CodeSpec(rate, sizes.hop_length, (ENTRIES,) * options.codebooks)
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Encodec:
+        """Stays in evaluation: its codebooks do not learn here."""
+        return super().train(False)
+
+    @torch.inference_mode()
+    def encode(self, wav: Tensor, lengths: Tensor) -> Codes:
+        wav, rows = channelled(wav, lengths, self.codec.sizes.channels, NAME)
+        if self.options.variant == "48khz":
+            return segments.encode(self.codec, wav, rows, self.spec)
+        return Codes.pad(self.codec.encode(wav, rows, self.options.codebooks), self.spec)
+
+    @torch.inference_mode()
+    def decode(self, codes: Codes) -> tuple[Tensor, Tensor]:
+        lengths = check_codes(codes, self.spec, NAME)
+        if self.options.variant == "48khz":
+            waves = segments.decode(self.codec, codes)
+            return padded_waves([wave.mean(dim=0) for wave in waves])
+        return padded_waves([wave[0] for wave in self.codec.decode(codes.values, lengths)])
+
+    @torch.inference_mode()
+    def decode_stereo(self, codes: Codes) -> list[Tensor]:
+        """The wave [2, n] of each row, of the 48 kHz model. Raises MisfitError."""
+        check_codes(codes, self.spec, NAME)
+        if self.options.variant != "48khz":
+            raise MisfitError("encodec: only its variant 48khz is stereo")
+        return segments.decode(self.codec, codes)
+
+    def empty_state(self, batch: int = 1) -> State:
+        """The state of `step` before the first chunk. Raises MisfitError at 48 kHz."""
+        self._streams()
+        return self.codec.encoder.empty_state(batch)
+
+    @torch.inference_mode()
+    def step(self, chunk: Tensor, state: State, last: bool = False) -> tuple[Codes, State]:
+        """The codes that are certain by now of a chunk [b, any] of waves at 24 kHz.
+
+        All chunks' codes, one after the other, are those of the whole wave. With `last` (its chunk
+        may be empty) the end is padded as a whole wave's is.
+        """
+        self._streams()
+        latents, state = self.codec.encoder.step(chunk[:, None], state, last)
+        values = self.codec.quantizer.encode(latents, self.options.codebooks)
+        return Codes(values, torch.full((len(chunk),), values.shape[-1]), self.spec), state
+
+    def empty_decode_state(self, batch: int = 1) -> State:
+        """The state of `decode_step` before the first frame. Raises MisfitError at 48 kHz."""
+        self._streams()
+        return self.codec.decoder.empty_state(batch)
+
+    @torch.inference_mode()
+    def decode_step(self, codes: Codes, state: State, last: bool = False) -> tuple[Tensor, State]:
+        """The wave [b, any] of the frames that come next; the first ones wait for a few more."""
+        self._streams()
+        latents = self.codec.quantizer.decode(codes.values)
+        wav, state = self.codec.decoder.step(latents, state, last)
+        return wav[:, 0], state
+
+    def _streams(self) -> None:
+        if not self.codec.sizes.causal:
+            raise MisfitError("encodec: its variant 48khz does not stream; 24khz does")
+
+
+def load_codec(variant: str, weights: str) -> SeanetCodec:
+    """The published model of a file, a folder or a hub id. Raises WeightsError."""
+    rate, sizes = SIZES[variant]
+    most = max(CODEBOOKS[variant].values())
+    path = _find(weights)
+    codec = SeanetCodec(sizes, most, ENTRIES, rate)
+    state = from_published(read_state(path), sizes, most)
+    other = next(name for name in SIZES if name != variant)
+    hint = (
+        f"is it EnCodec's {variant} model? the one of {other} needs variant={other}, and "
+        f"audiocraft's and MusicGen's are other networks"
+    )
+    load_checked(codec, state, str(path), hint)
+    return codec
+
+
+def _find(weights: str) -> Path:
+    """The file that a path or a hub id stands for."""
+    path = Path(weights)
+    if path.is_dir():
+        return path / "model.safetensors"
+    if path.exists() or path.suffix in {".th", ".pt", ".bin", ".safetensors"}:
+        return path
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(weights, "model.safetensors"))
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(
+            f"encodec: no weights at '{weights}' ({reason}); give a file, a folder, or download "
+            f"them: hf download {weights}"
+        ) from None

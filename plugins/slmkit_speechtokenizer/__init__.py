@@ -1,0 +1,1 @@
+"""SpeechTokenizer: codes whose first codebook says what is said."""

@@ -1,0 +1,63 @@
+"""SpeechTokenizer: codes whose first codebook says what is said."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from slmkit.api import Can, Declaration, hookimpl, option
+
+PUBLISHED = 8
+"""Codebooks of the published models."""
+
+
+@dataclass
+class SpeechTokenizerOptions:
+    """Which codebooks, and the model's files."""
+
+    codebooks: str = option(
+        "1:8", "which to give, counted from 1: '1' is the semantic one, '1:3', '2:8' the timbre"
+    )
+    weights: str | None = option(
+        None, "SpeechTokenizer.pt, as published or trained; unset: random weights, to try it out"
+    )
+    config: str | None = option(
+        None, "its config.json; unset: the one beside the weights, or the published sizes"
+    )
+    seed: int = option(0, "of random weights")
+
+    def __post_init__(self) -> None:
+        first, last = self.range
+        if not 1 <= first <= last:
+            raise ValueError(
+                f"codebooks '{self.codebooks}': counted from 1, the first not after the last"
+            )
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """The first and the last codebook, counted from 1."""
+        spelt = re.fullmatch(r"(\d+)(?::(\d+))?", str(self.codebooks))
+        if spelt is None:
+            raise ValueError(f"codebooks '{self.codebooks}' is spelt like '1', '1:3' or '2:8'")
+        return int(spelt[1]), int(spelt[2] or spelt[1])
+
+    def can(self, base: Can) -> Can:
+        """As many codebooks as are asked for; another config may have another rate."""
+        first, last = self.range
+        own = self.config is None and self.weights is None
+        rates = (16000, 50.0) if own else (None, None)
+        return replace(base, codebooks=last - first + 1, sample_rate=rates[0], frame_rate=rates[1])
+
+
+@hookimpl
+def slmkit_tokenizers() -> list[Declaration]:
+    return [
+        Declaration(
+            name="speechtokenizer",
+            summary="SpeechTokenizer: 16 kHz at 50 Hz; first codebook semantic, the others timbre",
+            target="slmkit_speechtokenizer.speechtokenizer:SpeechTokenizer",
+            options=SpeechTokenizerOptions,
+            can=Can(codebooks=PUBLISHED, causal=False, decodes=True),
+            source="Zhang et al. 2023; fnlp/SpeechTokenizer",
+        )
+    ]

@@ -1,0 +1,85 @@
+"""The tokenizer `speechtokenizer`.
+
+Letters: b (batch), d (width), k (codebook), t (frame), n (sample).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from slmkit.api import Codes, CodeSpec, MisfitError, Tokenizer
+from slmkit.codecs.codec import SeanetCodec, check_codes, padded_waves
+from slmkit.codecs.published import from_published, load_checked, read_state
+from slmkit.codecs.waves import channelled
+from slmkit_speechtokenizer.config import PUBLISHED_CONFIG, Config, read_config
+from slmkit_speechtokenizer.plugin import SpeechTokenizerOptions
+
+NAME = "speechtokenizer"
+
+
+class SpeechTokenizer(nn.Module, Tokenizer):
+    """SpeechTokenizer (Zhang et al. 2023), whose codes are those of its package to the last one.
+
+    Of the codebooks only those asked for are given, each coded with all before it; the package's
+    own `st` hands the whole latent to the first one that it gives, and so gives other codes.
+    `decode` sums up no others than those given, as the package does.
+    """
+
+    def __init__(self, options: SpeechTokenizerOptions) -> None:
+        super().__init__()
+        self.options = options
+        config = _config(options)
+        first, last = options.range
+        if last > config.codebooks:
+            raise MisfitError(
+                f"speechtokenizer: codebooks {options.codebooks} of a model that has "
+                f"{config.codebooks}"
+            )
+        if options.weights is None:
+            self.codec = SeanetCodec.untrained(
+                config.sizes, config.codebooks, config.entries, config.sample_rate, options.seed
+            )
+        else:
+            self.codec = load_codec(config, Path(options.weights))
+        hop = config.sizes.hop_length
+        self.spec = CodeSpec(config.sample_rate, hop, (config.entries,) * (last - first + 1))
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> SpeechTokenizer:
+        """Stays in evaluation: its codebooks do not learn here."""
+        return super().train(False)
+
+    @torch.inference_mode()
+    def encode(self, wav: Tensor, lengths: Tensor) -> Codes:
+        wav, ends = channelled(wav, lengths, 1, NAME)
+        first, last = self.options.range
+        rows = self.codec.encode(wav, ends, last)
+        return Codes.pad([row[first - 1 :] for row in rows], self.spec)
+
+    @torch.inference_mode()
+    def decode(self, codes: Codes) -> tuple[Tensor, Tensor]:
+        lengths = check_codes(codes, self.spec, NAME)
+        first = self.options.range[0] - 1
+        return padded_waves([wave[0] for wave in self.codec.decode(codes.values, lengths, first)])
+
+
+def load_codec(config: Config, path: Path) -> SeanetCodec:
+    """The codec of a checkpoint; what only its training needs is left. Raises WeightsError."""
+    codec = SeanetCodec(config.sizes, config.codebooks, config.entries, config.sample_rate)
+    state = from_published(read_state(path), config.sizes, config.codebooks)
+    # the map from the first codebook's latents to HuBERT's, which distillation compares
+    state = {name: tensor for name, tensor in state.items() if not name.startswith("transform.")}
+    hint = "does the config belong to it? the Snake model's differs from the ELU model's"
+    load_checked(codec, state, str(path), hint)
+    return codec
+
+
+def _config(options: SpeechTokenizerOptions) -> Config:
+    """The config that is named, that lies beside the weights, or that is published."""
+    if options.config is not None:
+        return read_config(Path(options.config))
+    beside = Path(options.weights).with_name("config.json") if options.weights else None
+    return read_config(beside) if beside is not None and beside.exists() else PUBLISHED_CONFIG

@@ -1,0 +1,152 @@
+"""A SEANet codec: encoder, residual quantizer and decoder, fast and in bounded memory.
+
+Letters: b (batch), c (channel), d (width), k (codebook), t (frame), n (sample).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from slmkit.api import Codes, CodeSpec, MisfitError
+from slmkit.codecs.quantizer import ResidualQuantizer
+from slmkit.codecs.seanet import Decoder, Encoder, SeanetSizes
+from slmkit.codecs.waves import groups
+
+TOGETHER = 80
+"""Seconds of sound that go through the network at once, over all rows."""
+WINDOW = 10
+"""Seconds of a long sound that go through it at a time."""
+AROUND = 2
+"""Seconds to either side that a window of a non-causal codec sees besides."""
+
+
+class SeanetCodec(nn.Module):
+    """Waves to codes and back, each row as it would be alone.
+
+    What is longer than two windows goes through in windows of ten seconds: where causal by its
+    state, which gives the codes of the whole; else in windows that overlap by two seconds to either
+    side, beyond which only the LSTMs could hear.
+    """
+
+    def __init__(self, sizes: SeanetSizes, codebooks: int, entries: int, sample_rate: int) -> None:
+        super().__init__()
+        self.sizes, self.sample_rate = sizes, sample_rate
+        self.encoder = Encoder(sizes)
+        self.decoder = Decoder(sizes)
+        self.quantizer = ResidualQuantizer(codebooks, entries, sizes.width)
+
+    @classmethod
+    def untrained(
+        cls, sizes: SeanetSizes, codebooks: int, entries: int, sample_rate: int, seed: int
+    ) -> SeanetCodec:
+        """One of random weights, whose codebooks lie about what it makes of noise."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            codec = cls(sizes, codebooks, entries, sample_rate)
+            codec.eval()
+            noise = torch.randn(4, sizes.channels, sample_rate // 2) / 4
+            noise *= torch.tensor([0.01, 0.1, 0.5, 1.0])[:, None, None]
+            with torch.no_grad():
+                latents = codec.encoder(noise)
+            codec.quantizer.scatter(latents, torch.Generator().manual_seed(seed))
+        return codec
+
+    def encode(self, wav: Tensor, lengths: list[int], books: int | None = None) -> list[Tensor]:
+        """Codes [k, t] of each row of wav [b, c, n] by the first `books` codebooks."""
+        rows: list[Tensor] = [wav] * len(lengths)
+        window = WINDOW * self.sample_rate
+        short = [row for row, length in enumerate(lengths) if length <= 2 * window]
+        for group in groups([lengths[row] for row in short], TOGETHER * self.sample_rate):
+            chosen = [short[index] for index in group]
+            ends = [lengths[row] for row in chosen]
+            latents = self.encoder(wav[chosen][..., : max(ends)], ends)
+            codes = self.quantizer.encode(latents, books)
+            for row, end, own in zip(chosen, ends, codes, strict=True):
+                rows[row] = own[:, : -(-end // self.sizes.hop_length)]
+        for row in set(range(len(lengths))) - set(short):
+            whole = wav[row : row + 1, :, : lengths[row]]
+            parts = self._streamed(whole) if self.sizes.causal else self._windowed(whole)
+            rows[row] = torch.cat([self.quantizer.encode(z, books)[0] for z in parts], dim=1)
+        return rows
+
+    def decode(self, codes: Tensor, lengths: list[int], first: int = 0) -> list[Tensor]:
+        """The wave [c, t * hop] of each row of codes [b, k, t], whose first is codebook `first`."""
+        rows: list[Tensor] = [codes] * len(lengths)
+        hop = self.sizes.hop_length
+        window = WINDOW * self.sample_rate // hop
+        short = [row for row, length in enumerate(lengths) if length <= 2 * window]
+        for group in groups([lengths[row] for row in short], TOGETHER * self.sample_rate // hop):
+            chosen = [short[index] for index in group]
+            ends = [lengths[row] for row in chosen]
+            latents = self.quantizer.decode(codes[chosen][..., : max(ends)], first)
+            for row, end, wav in zip(chosen, ends, self.decoder(latents, ends), strict=True):
+                rows[row] = wav[:, : end * hop]
+        for row in set(range(len(lengths))) - set(short):
+            whole = codes[row : row + 1, :, : lengths[row]]
+            parts = self._spoken(whole, first) if self.sizes.causal else self._said(whole, first)
+            rows[row] = torch.cat(list(parts), dim=1)
+        return rows
+
+    def _streamed(self, wav: Tensor) -> Iterator[Tensor]:
+        """The latents of one long wave [1, c, n], a window after the other, through the state."""
+        state, window = self.encoder.empty_state(1), WINDOW * self.sample_rate
+        for at in range(0, wav.shape[-1], window):
+            last = at + window >= wav.shape[-1]
+            latents, state = self.encoder.step(wav[..., at : at + window], state, last)
+            if latents.shape[-1]:
+                yield latents
+
+    def _spoken(self, codes: Tensor, first: int) -> Iterator[Tensor]:
+        """The wave of one row's many codes [1, k, t], a window after the other."""
+        state = self.decoder.empty_state(1)
+        window = WINDOW * self.sample_rate // self.sizes.hop_length
+        for at in range(0, codes.shape[-1], window):
+            latents = self.quantizer.decode(codes[..., at : at + window], first)
+            wav, state = self.decoder.step(latents, state, at + window >= codes.shape[-1])
+            yield wav[0]
+
+    def _windowed(self, wav: Tensor) -> Iterator[Tensor]:
+        """The latents of one long wave [1, c, n] in windows that overlap."""
+        hop = self.sizes.hop_length
+        for start, end, lead, count in self._windows(-(-wav.shape[-1] // hop)):
+            yield self.encoder(wav[..., start * hop : end * hop])[..., lead : lead + count]
+
+    def _said(self, codes: Tensor, first: int) -> Iterator[Tensor]:
+        """The wave of one row's many codes [1, k, t] in windows that overlap."""
+        hop = self.sizes.hop_length
+        for start, end, lead, count in self._windows(codes.shape[-1]):
+            wav = self.decoder(self.quantizer.decode(codes[..., start:end], first))[0]
+            yield wav[:, lead * hop : (lead + count) * hop]
+
+    def _windows(self, frames: int) -> Iterator[tuple[int, int, int, int]]:
+        """From which frame to which a window goes, what of it is left out in front, and how many
+        frames are kept."""
+        rate = self.sample_rate // self.sizes.hop_length
+        for at in range(0, frames, WINDOW * rate):
+            start, end = max(0, at - AROUND * rate), min(frames, at + (WINDOW + AROUND) * rate)
+            yield start, end, at - start, min(WINDOW * rate, frames - at)
+
+
+def check_codes(codes: Codes, spec: CodeSpec, name: str) -> list[int]:
+    """The lengths of codes that are of this kind and lie in their codebooks. Raises MisfitError."""
+    if codes.spec != spec:
+        raise MisfitError(f"{name} decodes {spec}, not {codes.spec}")
+    sizes = torch.tensor(spec.codebook_sizes, device=codes.values.device)[:, None]
+    outside = (codes.values < 0) | (codes.values >= sizes)
+    if bool(outside.any()):
+        worst = int(codes.values[outside][0])
+        raise MisfitError(f"{name}: code {worst} lies in no codebook (0 to {int(sizes[0]) - 1})")
+    lengths = [int(length) for length in codes.lengths]
+    if not lengths or min(lengths) < 1 or max(lengths) > codes.values.shape[-1]:
+        raise MisfitError(f"{name}: lengths {lengths} in codes of {codes.values.shape[-1]} frames")
+    return lengths
+
+
+def padded_waves(rows: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """(wav [b, n], lengths [b]) of waves [n], zeros at the end."""
+    lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
+    return pad_sequence(rows, batch_first=True), lengths
