@@ -14,6 +14,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,9 @@ from torch import Tensor, nn
 from slmkit.data.audio import read_audio
 
 SPEECH = Path(__file__).resolve().parents[1] / ".." / "shared" / "speech"
+
+TIE = 1e-5
+"""Relative difference of two squared distances below which rounding may choose either entry."""
 
 TINY_SPEECHTOKENIZER = PUBLISHED | {"n_filters": 8, "dimension": 32, "semantic_dimension": 24}
 """The published configuration of SpeechTokenizer but for its widths."""
@@ -153,6 +157,29 @@ def assert_same_codes(ours: Tensor, theirs: Tensor, what: str) -> None:
         for k, t in sorted(places, key=lambda place: (place[1], place[0]))[:5]
     )
     assert not places, f"{what}: {len(places)} of {ours.numel()} codes differ: {first}"
+
+
+def differing(model: Any, latents: Tensor, ours: Tensor, theirs: Tensor) -> tuple[int, int]:
+    """How many frames of codes [k, t] differ by more than a tie, and how many by a tie.
+
+    A tie: in the first codebook that differs, what is left of the package's latents [t, d] has two
+    nearest entries whose squared distances differ by less than `TIE`, relatively.
+    """
+    wrong = ties = 0
+    books = [layer._codebook.embed.double() for layer in model.quantizer.vq.layers]
+    for frame in (ours != theirs).any(dim=0).nonzero()[:, 0].tolist():
+        first = int((ours[:, frame] != theirs[:, frame]).nonzero()[0])
+        residual = latents[frame].double()
+        for book, code in zip(books[:first], theirs[:first, frame].tolist(), strict=True):
+            residual = residual - book[code]
+        near = (books[first] - residual).square().sum(dim=1).topk(2, largest=False)
+        least, second = near.values.tolist()
+        tied = set(near.indices.tolist()) == {int(ours[first, frame]), int(theirs[first, frame])}
+        if tied and second - least < TIE * least:
+            ties += 1
+        else:
+            wrong += 1
+    return wrong, ties
 
 
 def assert_same_waves(ours: Tensor, theirs: Tensor, what: str, within: float = 1e-5) -> None:

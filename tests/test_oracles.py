@@ -101,3 +101,21 @@ def test_what_differs_is_found_and_named() -> None:
     far[0, 42] += 1e-4
     with pytest.raises(AssertionError, match="sample 42 of 99"):
         oracles.assert_same_waves(far, wave, "far")
+
+
+def test_a_tie_is_told_from_a_wrong_code(speechtokenizer: ModuleType) -> None:
+    model = oracles.speech_tokenizer(speechtokenizer)
+    wav = oracles.sounds(16000)[0][None]
+    with torch.no_grad():
+        latents, codes = model.encoder(wav)[0].T, model.encode(wav)[:, 0]
+    assert oracles.differing(model, latents, codes, codes) == (0, 0)
+    other = codes.clone()
+    other[:, 3] = (codes[:, 3] + 1) % 1024
+    other[5:, 8] = (codes[5:, 8] + 1) % 1024
+    assert oracles.differing(model, latents, other, codes) == (2, 0)
+    # two entries in one place: either is right, whatever follows
+    books = [layer._codebook.embed for layer in model.quantizer.vq.layers]
+    books[2][int(codes[2, 20] + 1) % 1024] = books[2][int(codes[2, 20])]
+    tied = codes.clone()
+    tied[2:, 20] = (codes[2:, 20] + 1) % 1024
+    assert oracles.differing(model, latents, tied, codes) == (0, 1)

@@ -15,6 +15,10 @@ from torch import Tensor
 GAIN = 2.0
 """Of weight-normed convolutions: latents then stray from their mean by a third of its norm."""
 
+APART = 0.3
+"""Of the residuals' deviation: entries are moved by so much at random. Silences leave residuals so
+much alike that entries between them would be one, and rounding would choose among them."""
+
 SHORTEST = 10
 """Frames; a shorter last segment of a codec by segments is unlike the rest."""
 
@@ -23,8 +27,8 @@ SHORTEST = 10
 def draw_codebooks(model: Any, wavs: Sequence[Tensor], seed: int = 0) -> None:
     """Raise the gains of a new model of either package and draw its codebooks, in place.
 
-    Each entry is the point halfway between two residuals of these waves [c, n], so that codes
-    vary on other sounds too, at every codebook. The weights themselves are those it was built with.
+    Each entry is about halfway between two residuals of these waves [c, n], so that codes vary on
+    other sounds too, at every codebook. The weights themselves are those it was built with.
     """
     for name, parameter in model.named_parameters():
         if name.endswith("weight_g"):
@@ -39,7 +43,8 @@ def draw_codebooks(model: Any, wavs: Sequence[Tensor], seed: int = 0) -> None:
     for layer in model.quantizer.vq.layers:
         book = layer._codebook
         pairs = torch.randint(len(residual), (2, len(book.embed)), generator=generator)
-        book.embed.copy_(residual[pairs].mean(dim=0))
+        noise = torch.randn(book.embed.shape, generator=generator)
+        book.embed.copy_(residual[pairs].mean(dim=0) + APART * residual.std(dim=0) * noise)
         book.embed_avg.copy_(book.embed)
         book.cluster_size.fill_(1)
         book.inited.fill_(1)
