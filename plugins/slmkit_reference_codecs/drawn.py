@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 GAIN = 2.0
 """Of weight-normed convolutions: latents then stray from their mean by a third of its norm."""
@@ -25,10 +25,11 @@ SHORTEST = 10
 
 @torch.no_grad()
 def draw_codebooks(model: Any, wavs: Sequence[Tensor], seed: int = 0) -> None:
-    """Raise the gains of a new model of either package and draw its codebooks, in place.
+    """Raise the gains of a new model of either package, centre its latents on zero, and draw its
+    codebooks, in place.
 
     Each entry is about halfway between two residuals of these waves [c, n], so that codes vary on
-    other sounds too, at every codebook. The weights themselves are those it was built with.
+    other sounds too, at every codebook. All else stays as it was built.
     """
     for name, parameter in model.named_parameters():
         if name.endswith("weight_g"):
@@ -39,6 +40,11 @@ def draw_codebooks(model: Any, wavs: Sequence[Tensor], seed: int = 0) -> None:
         model.encode(wav[None])
     hook.remove()
     residual = torch.cat([z[0].T for z in caught if z.shape[-1] >= SHORTEST])
+    # far from zero, the packages' sums of squares would round away what sets two entries apart
+    centre = residual.mean(dim=0)
+    last = model.encoder.model[-1].conv
+    (last.conv.bias if isinstance(last.norm, nn.Identity) else last.norm.bias).sub_(centre)
+    residual = residual - centre
     generator = torch.Generator().manual_seed(seed)
     for layer in model.quantizer.vq.layers:
         book = layer._codebook
