@@ -7,11 +7,20 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NO_SCRIPTS = {"__init__", "__main__", "rows", "tables", "codecs_hubert"}
+PIECES = {
+    "__init__",
+    "__main__",
+    "rows",
+    "tables",
+    "timing",
+    "codecs_speed",
+    "codecs_long",
+    "codecs_hubert",
+}
 
 
 def main() -> int:
-    known = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in NO_SCRIPTS)
+    known = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in PIECES)
     wanted = sys.argv[1:] or known
     unknown = [name for name in wanted if name not in known]
     if unknown:

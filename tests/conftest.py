@@ -18,7 +18,7 @@ from types import ModuleType
 
 import pytest
 import toy_codec
-from reference.torchaudio_stub import load_reference
+from slmkit_reference_codecs.stand_in import load_reference
 
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

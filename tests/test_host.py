@@ -230,14 +230,18 @@ def test_a_stage_has_to_be_a_function(plugin: Plugin) -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "command"),
-    [("None", "pip install absent_one"), ("'eval'", r"pip install 'stranger\[eval\]'")],
+    ("installed_by", "command"),
+    [
+        ("extra=None", "pip install absent_one"),
+        ("extra='eval'", r"pip install 'stranger\[eval\]'"),
+        ("mend='pip install --no-deps absent-1'", "pip install --no-deps absent-1"),
+    ],
 )
 def test_a_missing_dependency_comes_with_the_command_that_mends_it(
-    extra: str, command: str, plugin: Plugin
+    installed_by: str, command: str, plugin: Plugin
 ) -> None:
     declared = declares(
-        f"name='x', summary='', target='a:B', requires=('json', 'absent_one'), extra={extra}"
+        f"name='x', summary='', target='a:B', requires=('json', 'absent_one'), {installed_by}"
     )
     part = Host([plugin("p", declared)]).find("tokenizer", "x")
     assert part.missing == ("absent_one",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import oracles
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -162,3 +163,10 @@ def _spread(codec: torch.nn.Module) -> torch.nn.Module:
             if tensor.dim() > 1 and "quantizer" not in name and "semantic_model" not in name:
                 tensor.mul_(2.0)
     return codec
+
+
+def speechtokenizer(config: Path) -> Path:
+    """A config.json as published but for its widths, with keys that only its trainer reads."""
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(json.dumps(oracles.TINY_SPEECHTOKENIZER | {"batch_size": 60, "adam_b1": 0.5}))
+    return config

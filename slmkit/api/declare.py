@@ -76,6 +76,7 @@ class Declaration:
         can: what it can do; an options class may refine it with a method `can(self, base)`.
         requires: import names of what it needs beyond slmkit's core.
         extra: the extra of its distribution that installs those, if any.
+        mend: the command that installs those where neither an extra nor their names would do.
         source: where the idea comes from (paper, checkpoint).
         licence: SPDX identifier of the code and weights that it brings.
         weights_licence: of published weights that it loads and does not bring.
@@ -97,6 +98,7 @@ class Declaration:
     can: Can = field(default_factory=Can)
     requires: tuple[str, ...] = ()
     extra: str | None = None
+    mend: str | None = None
     source: str = ""
     licence: str = "Apache-2.0"
     weights_licence: str = ""

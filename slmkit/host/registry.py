@@ -61,6 +61,8 @@ class Shelved:
         missing = self.missing
         if not missing:
             return ""
+        if self.declaration.mend is not None:
+            return self.declaration.mend
         extra = self.declaration.extra
         if extra is None:
             return f"pip install {' '.join(missing)}"

@@ -1,0 +1,1 @@
+"""The packages `encodec` and `speechtokenizer` as they are, for cross-checks of our own codecs."""
