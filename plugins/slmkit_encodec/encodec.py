@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from slmkit.api import Codes, CodeSpec, MisfitError, State, Tokenizer, WeightsError
-from slmkit.codecs.codec import SeanetCodec, check_codes, padded_waves
+from slmkit.codecs.codec import WINDOW, SeanetCodec, check_codes, padded_waves
 from slmkit.codecs.published import from_published, load_checked, read_state
 from slmkit.codecs.seanet import SeanetSizes
 from slmkit.codecs.waves import channelled, check_chunk
@@ -99,19 +99,27 @@ class Encodec(nn.Module, Tokenizer):
     @torch.inference_mode()
     def step(self, chunk: Tensor, state: State) -> tuple[Codes, State]:
         self._streams()
-        return self._advance(check_chunk(chunk, NAME), state)
+        parts = []
+        # a chunk may be long: a window at a time takes no more memory than a window
+        for piece in check_chunk(chunk, NAME).split(WINDOW * self.spec.sample_rate, dim=1):
+            values, state = self._advance(piece, state)
+            parts.append(values)
+        return self._codes(torch.cat(parts, dim=-1)), state
 
     @torch.inference_mode()
     def finish(self, state: State) -> Codes:
         self._streams()
         batch = len(state["lstm"]["h"][0])
-        return self._advance(state["lstm"]["h"].new_empty(batch, 0), state, last=True)[0]
+        values, _ = self._advance(state["lstm"]["h"].new_empty(batch, 0), state, last=True)
+        return self._codes(values)
 
-    def _advance(self, chunk: Tensor, state: State, last: bool = False) -> tuple[Codes, State]:
-        """The codes that are certain after a chunk [b, n]; after the last, those that are left."""
+    def _advance(self, chunk: Tensor, state: State, last: bool = False) -> tuple[Tensor, State]:
+        """The codes [b, k, t] that are certain after a chunk [b, n]; after the last, all left."""
         latents, state = self.codec.encoder.step(chunk[:, None], state, last)
-        values = self.codec.quantizer.encode(latents, self.options.codebooks)
-        return Codes(values, torch.full((len(chunk),), values.shape[-1]), self.spec), state
+        return self.codec.quantizer.encode(latents, self.options.codebooks), state
+
+    def _codes(self, values: Tensor) -> Codes:
+        return Codes(values, torch.full((len(values),), values.shape[-1]), self.spec)
 
     def empty_decode_state(self, batch: int) -> State:
         """The state of `decode_step` before the first frame. Raises MisfitError at 48 kHz."""

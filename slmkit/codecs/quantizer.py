@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from slmkit.codecs.codebooks import Learning, follow, nearest_entries, start
 
-TILE = 256
+TILE = 64
 """Frames that are compared with a codebook at a time: a product of one size rounds in one way,
 whatever else is in the batch, and its distances stay in the processor's cache."""
 
@@ -141,6 +141,9 @@ class ResidualQuantizer(nn.Module):
 
     def _half_norms(self) -> Tensor:
         """Half of each entry's square [k, c]: with it, nearest is one product of matrices."""
+        if self.entries.is_inference():
+            # made in inference mode, they do not tell whether they have changed since
+            return self.entries.square().sum(dim=-1) / 2
         key = (self.entries.data_ptr(), self.entries._version)
         if self._norms is None or self._norms[0] != key:
             self._norms = key, self.entries.square().sum(dim=-1) / 2
