@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from slmkit.api import AudioError, Codes, CodeSpec, MisfitError, Tokenizer, WeightsError
+from slmkit.api import Codes, CodeSpec, MisfitError, Tokenizer, WeightsError
+from slmkit.codecs.codec import check_codes
+from slmkit.codecs.waves import check_waves
 from slmkit_hf_codecs.plugin import CodecOptions
 
 
@@ -56,25 +58,16 @@ class HfCodec(nn.Module, Tokenizer):
 
     @torch.inference_mode()
     def encode(self, wav: Tensor, lengths: Tensor) -> Codes:
+        check_waves(wav, lengths)
         waves = [row[:length] for row, length in zip(wav, lengths.tolist(), strict=True)]
-        for wave in waves:
-            if len(wave) == 0:
-                raise AudioError("an utterance of no samples has no codes")
-            if not torch.isfinite(wave).all():
-                raise AudioError("the wave holds samples that are not finite numbers")
         rows = [self._encode(wave.to(self.model.device)) for wave in waves]
         return Codes.pad(rows, self.spec).to(wav.device)
 
     @torch.inference_mode()
     def decode(self, codes: Codes) -> tuple[Tensor, Tensor]:
-        if codes.spec != self.spec:
-            raise MisfitError(
-                f"{self.name}: codes of {codes.spec.codebooks} codebooks at "
-                f"{codes.spec.frame_rate:g} Hz are not those of {self.options.weights}, "
-                f"{self.spec.codebooks} at {self.spec.frame_rate:g} Hz"
-            )
+        ends = check_codes(codes, self.spec, self.name)
         waves = []
-        for values, length in zip(codes.values, codes.lengths.tolist(), strict=True):
+        for values, length in zip(codes.values, ends, strict=True):
             row = values[None, :, :length].to(self.model.device)
             waves.append(self.model.decode(audio_codes=row).audio_values.flatten())
         lengths = torch.tensor([len(wave) for wave in waves])

@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from slmkit.api import AudioError, Codes, CodeSpec, DataError, MisfitError
+from slmkit.api import Codes, CodeSpec
+from slmkit.codecs.codec import check_codes, padded_waves
 from slmkit.codecs.published import load_checked, read_state
+from slmkit.codecs.waves import check_waves
 from slmkit.testing.tokenizers import sounds
 from slmkit_reference_codecs.drawn import draw_codebooks
 
@@ -44,14 +46,9 @@ def encode_rows(
     encode: Callable[[Tensor], Tensor], wav: Tensor, lengths: Tensor, spec: CodeSpec
 ) -> Codes:
     """The codes of a batch, where `encode` gives [k, t] of one wave [n]. Raises AudioError."""
-    rows = []
-    for row, length in zip(wav, lengths.tolist(), strict=True):
-        if length == 0:
-            raise AudioError("an utterance of no samples has no codes")
-        if not torch.isfinite(row[:length]).all():
-            raise AudioError("the wave holds samples that are not finite numbers")
-        rows.append(encode(row[:length]))
-    return Codes.pad(rows, spec)
+    check_waves(wav, lengths)
+    ends = lengths.tolist()
+    return Codes.pad([encode(row[:end]) for row, end in zip(wav, ends, strict=True)], spec)
 
 
 @torch.inference_mode()
@@ -60,15 +57,7 @@ def decode_rows(
 ) -> tuple[Tensor, Tensor]:
     """(wav [b, n], lengths [b]), where `decode` gives [n] of the codes [k, t] of one row.
 
-    Raises MisfitError for codes of another specification, DataError for codes out of range.
+    Raises MisfitError for codes of another specification, or out of range.
     """
-    if codes.spec != spec:
-        raise MisfitError(
-            f"{part}: codes of {codes.spec} are not this part's; it decodes those of {spec}"
-        )
-    sizes = torch.tensor(spec.codebook_sizes, device=codes.values.device)[None, :, None]
-    if bool(((codes.values < 0) | (codes.values >= sizes)).any()):
-        raise DataError(f"{part}: there are codes out of range, 0 to {int(sizes.max()) - 1}")
-    rows = [decode(codes.row(index).values[0]) for index in range(len(codes))]
-    wav = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    return wav, torch.tensor([len(row) for row in rows], dtype=torch.int64)
+    check_codes(codes, spec, part)
+    return padded_waves([decode(codes.row(index).values[0]) for index in range(len(codes))])

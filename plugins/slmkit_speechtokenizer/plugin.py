@@ -21,7 +21,7 @@ class SpeechTokenizerOptions:
         "1:8", "which to give, counted from 1: '1' is the semantic one, '1:3', '2:8' the timbre"
     )
     weights: str | None = option(
-        None, "SpeechTokenizer.pt, as published or trained; unset: random weights, to try it out"
+        None, "SpeechTokenizer.pt or its folder, as published; unset: random weights, to try it out"
     )
     config: str | None = option(
         None, "its config.json; unset: the one beside the weights, or the published sizes"

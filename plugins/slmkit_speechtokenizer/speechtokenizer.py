@@ -19,6 +19,8 @@ from slmkit_speechtokenizer.config import PUBLISHED_CONFIG, Config, read_config
 from slmkit_speechtokenizer.plugin import SpeechTokenizerOptions
 
 NAME = "speechtokenizer"
+FILES = ("SpeechTokenizer.pt", "ckpt.dev")
+"""What the checkpoint is called in published folders: the ELU model's, and AnyGPT's Snake one."""
 
 
 class SpeechTokenizer(nn.Module, Tokenizer):
@@ -44,7 +46,7 @@ class SpeechTokenizer(nn.Module, Tokenizer):
                 config.sizes, config.codebooks, config.entries, config.sample_rate, options.seed
             )
         else:
-            self.codec = load_codec(config, Path(options.weights))
+            self.codec = load_codec(config, _checkpoint(Path(options.weights)))
         hop = config.sizes.hop_length
         self.spec = CodeSpec(config.sample_rate, hop, (config.entries,) * (last - first + 1))
         self.requires_grad_(False).eval()
@@ -83,9 +85,18 @@ def load_codec(config: Config, path: Path) -> SeanetCodec:
     return codec
 
 
+def _checkpoint(weights: Path) -> Path:
+    """The file of weights, or the one that a published folder holds."""
+    if not weights.is_dir():
+        return weights
+    return next((weights / name for name in FILES if (weights / name).exists()), weights / FILES[0])
+
+
 def _config(options: SpeechTokenizerOptions) -> Config:
     """The config that is named, that lies beside the weights, or that is published."""
     if options.config is not None:
         return read_config(Path(options.config))
-    beside = Path(options.weights).with_name("config.json") if options.weights else None
+    beside = (
+        _checkpoint(Path(options.weights)).with_name("config.json") if options.weights else None
+    )
     return read_config(beside) if beside is not None and beside.exists() else PUBLISHED_CONFIG
