@@ -141,6 +141,9 @@ class Levels(Tokenizer):
     def decode(self, codes: Codes) -> tuple[Tensor, Tensor]:
         if codes.spec != self.spec or codes.values.max() > 7:
             raise MisfitError("no codes of mine")
+        return self.speak(codes)
+
+    def speak(self, codes: Codes) -> tuple[Tensor, Tensor]:
         wav = (codes.values[:, 0] / 8 * self.loudest).repeat_interleave(320, dim=1)
         real = torch.arange(wav.shape[1]) < codes.lengths[:, None] * 320
         return wav * real, codes.lengths * 320
@@ -186,8 +189,8 @@ class Merges(Levels):
     def keep(self, codes: Codes) -> Codes:
         return codes
 
-    def decode(self, codes: Codes) -> tuple[Tensor, Tensor]:
-        return super().decode(codes.expand())
+    def speak(self, codes: Codes) -> tuple[Tensor, Tensor]:
+        return super().speak(codes.expand())
 
 
 class LosesTime(Merges):

@@ -194,8 +194,9 @@ def test_given_durations_are_kept_and_predicted_ones_are_at_least_one() -> None:
     torch.testing.assert_close(speaker.synthesize(whole)[0], wav)
     predicted = speaker.lasting(Codes.pad([units], SPEC)).durations
     assert (predicted >= 1).all()
-    halves = torch.log(torch.tensor([0.2, 1.5, 3.5, 2.6]))
-    assert DurationPredictor.frames(halves).tolist() == [1, 1, 2, 2]
+    # near halves, not at them: processors differ in the last bit of exp
+    lasting = torch.log(torch.tensor([0.2, 1.4, 3.4, 2.6]))
+    assert DurationPredictor.frames(lasting).tolist() == [1, 1, 2, 2]
 
 
 def test_a_voice_is_heard() -> None:

@@ -33,7 +33,9 @@ def lively(module: nn.Module) -> nn.Module:
 
 def near(found: Tensor, due: Tensor) -> bool:
     """Equal but for the rounding of sums, for the size of what is summed."""
-    return float((found - due).abs().max()) <= 1e-5 * max(1.0, float(due.abs().max()))
+    return float((found - due).detach().abs().max()) <= 1e-5 * max(
+        1.0, float(due.detach().abs().max())
+    )
 
 
 def pair(sizes: SeanetSizes) -> tuple[Encoder, Decoder]:
