@@ -13,46 +13,22 @@ from types import ModuleType
 
 import pytest
 import torch
+from codec_parity import fill
+from slmkit_reference_codecs.speechtokenizer import PUBLISHED
 
-SPEECHTOKENIZER = {
+SPEECHTOKENIZER = PUBLISHED | {
     "n_filters": 8,
     "dimension": 32,
     "semantic_dimension": 24,
-    "strides": [8, 5, 4, 2],
-    "lstm_layers": 2,
-    "bidirectional": True,
-    "dilation_base": 2,
-    "residual_kernel_size": 3,
-    "n_residual_layers": 1,
-    "activation": "ELU",
-    "sample_rate": 16000,
-    "n_q": 8,
     "codebook_size": 64,
 }
-
-
-def fill_codebooks(model: torch.nn.Module, wav: torch.Tensor) -> None:
-    """Give the codebooks random entries about where this sound's latents [b, d, t] lie.
-
-    As they are built they wait for the first batch of training.
-    """
-    with torch.no_grad():
-        latents = model.encoder(wav)
-    centre, spread = latents.mean((0, 2)), latents.std((0, 2))
-    for name, buffer in model.named_buffers():
-        if name.endswith("embed"):
-            buffer.copy_(centre + spread * torch.randn_like(buffer))
-            # what the first codebook leaves lies around zero
-            centre = torch.zeros_like(centre)
-        elif name.endswith("inited"):
-            buffer.fill_(1)
 
 
 def test_encodec_codes_and_decodes(encodec: ModuleType) -> None:
     torch.manual_seed(0)
     model = encodec.EncodecModel.encodec_model_24khz(pretrained=False)
     wav = torch.randn(2, 1, 24000) / 4
-    fill_codebooks(model, wav)
+    fill(model, wav)
     model.set_target_bandwidth(6.0)
     with torch.no_grad():
         ((codes, scale),) = model.encode(wav)
@@ -69,7 +45,7 @@ def test_speechtokenizer_codes_and_decodes(speechtokenizer: ModuleType) -> None:
     torch.manual_seed(0)
     model = speechtokenizer.SpeechTokenizer(SPEECHTOKENIZER).eval()
     wav = torch.randn(2, 1, 16000) / 4
-    fill_codebooks(model, wav)
+    fill(model, wav)
     with torch.no_grad():
         codes = model.encode(wav)
         back = model.decode(codes)

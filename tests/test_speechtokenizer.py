@@ -11,25 +11,17 @@ from typing import Any
 import pytest
 import torch
 from codec_parity import assert_codes_agree, fill, liven, noise, spoken
+from slmkit_reference_codecs.speechtokenizer import PUBLISHED
 from torch import Tensor
 
 from slmkit.api import Codes, MisfitError, OptionsError, WeightsError
 from slmkit.host import build
 from slmkit.testing import check_part
 
-SMALL = {
+SMALL = PUBLISHED | {
     "n_filters": 8,
     "dimension": 64,
     "semantic_dimension": 24,
-    "strides": [8, 5, 4, 2],
-    "lstm_layers": 2,
-    "bidirectional": True,
-    "dilation_base": 2,
-    "residual_kernel_size": 3,
-    "n_residual_layers": 1,
-    "activation": "ELU",
-    "sample_rate": 16000,
-    "n_q": 8,
     "codebook_size": 256,
     # training's, which the published configs hold as well
     "resblock": "1",

@@ -60,7 +60,7 @@ def slmkit_tokenizers() -> list[Declaration]:
             options=MimiOptions,
             can=Can(causal=True, decodes=True),
             source="Moshi (Defossez et al. 2024), transformers' MimiModel",
-            licence="Apache-2.0; weights: CC-BY-4.0",
+            weights_licence="CC-BY-4.0",
         ),
         Declaration(
             name="dac",
@@ -69,7 +69,7 @@ def slmkit_tokenizers() -> list[Declaration]:
             options=DacOptions,
             can=Can(causal=False, decodes=True),
             source="DAC (Kumar et al. 2023), transformers' DacModel",
-            licence="Apache-2.0; weights: MIT",
+            weights_licence="MIT",
         ),
         Declaration(
             name="xcodec",
@@ -78,6 +78,6 @@ def slmkit_tokenizers() -> list[Declaration]:
             options=XcodecOptions,
             can=Can(causal=False, decodes=True),
             source="X-Codec (Ye et al. 2024), transformers' XcodecModel",
-            licence="Apache-2.0; weights: see the model's card",
+            weights_licence="see the model's card",
         ),
     ]
