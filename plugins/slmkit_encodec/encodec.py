@@ -80,6 +80,14 @@ class Encodec(nn.Module, Tokenizer):
             raise MisfitError("encodec: only its variant 48khz is stereo")
         return segments.decode(self.codec, codes)
 
+    def reconstruct(self, wav: Tensor) -> tuple[Tensor, Tensor]:
+        waves = wav[:, None].expand(-1, self.codec.sizes.channels, -1)
+        if self.options.variant == "48khz":
+            copy, commitment = segments.reconstruct(self.codec, waves, self.options.codebooks)
+            return copy.mean(dim=1), commitment
+        passed = self.codec(waves, self.options.codebooks)
+        return passed.copy[:, 0], passed.quantized.commitment
+
     @torch.inference_mode()
     def decode_long(self, codes: Codes) -> Iterator[Tensor]:
         if not self.streams:

@@ -32,7 +32,7 @@ def encode(codec: SeanetCodec, wav: Tensor, lengths: list[int], spec: CodeSpec) 
     scales: list[Tensor] = [wav] * len(pieces)
     for chosen in _alike([piece.shape[-1] for piece in pieces]):
         batch = torch.stack([pieces[index] for index in chosen])
-        scale = batch.mean(dim=1, keepdim=True).square().mean(dim=2, keepdim=True).sqrt() + 1e-8
+        scale = _level(batch)
         values = codec.quantizer.encode(codec.encoder(batch / scale), spec.codebooks)
         for index, own, level in zip(chosen, values, scale.flatten(), strict=True):
             codes[index], scales[index] = own, level
@@ -45,6 +45,18 @@ def encode(codec: SeanetCodec, wav: Tensor, lengths: list[int], spec: CodeSpec) 
         ),
     }
     return padded
+
+
+def reconstruct(codec: SeanetCodec, wav: Tensor, books: int) -> tuple[Tensor, Tensor]:
+    """(copy [b, c, n], commitment) of waves [b, c, n] of a segment or less, with gradients.
+
+    Raises MisfitError for longer ones: the model has never heard any.
+    """
+    if wav.shape[-1] > LENGTH:
+        raise MisfitError(f"encodec: at 48 kHz train on {LENGTH} samples or less, not more")
+    scale = _level(wav)
+    passed = codec(wav / scale, books)
+    return passed.copy * scale, passed.quantized.commitment
 
 
 def decode(codec: SeanetCodec, codes: Codes) -> list[Tensor]:
@@ -72,6 +84,11 @@ def decode(codec: SeanetCodec, codes: Codes) -> list[Tensor]:
         rows.append(_faded(waves[at : at + len(row)]))
         at += len(row)
     return rows
+
+
+def _level(wav: Tensor) -> Tensor:
+    """The root mean square [b, 1, 1] of the channels' mean."""
+    return wav.mean(dim=1, keepdim=True).square().mean(dim=2, keepdim=True).sqrt() + 1e-8
 
 
 def _alike(lengths: list[int]) -> list[list[int]]:

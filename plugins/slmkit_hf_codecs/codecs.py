@@ -6,6 +6,7 @@ Letters: b (batch), k (codebook), t (frame), n (sample).
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -89,6 +90,14 @@ class Mimi(HfCodec):
 
     def measures(self, config: Any) -> tuple[int, int, int]:
         return config.sampling_rate, int(config.frame_size), config.num_quantizers
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Mimi:
+        super()._apply(fn, recurse)
+        for module in self.model.modules():
+            # transformers remembers a codebook where it was first used, in no buffer
+            if getattr(module, "_embed", None) is not None:
+                module._embed = None
+        return self
 
 
 class Dac(HfCodec):

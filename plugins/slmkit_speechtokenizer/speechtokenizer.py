@@ -68,6 +68,11 @@ class SpeechTokenizer(nn.Module, Tokenizer):
         first = self.options.range[0] - 1
         return padded_waves([wave[0] for wave in self.codec.decode(codes.values, lengths, first)])
 
+    def reconstruct(self, wav: Tensor) -> tuple[Tensor, Tensor]:
+        first, last = self.options.range
+        passed = self.codec(wav[:, None], last, first - 1)
+        return passed.copy[:, 0], passed.quantized.commitment
+
     @torch.inference_mode()
     def decode_long(self, codes: Codes) -> Iterator[Tensor]:
         (length,) = check_codes(codes, self.spec, NAME)

@@ -163,6 +163,14 @@ class Tokenizer(Savable, ABC):
         wav, lengths = self.decode(codes)
         yield wav[:, : int(lengths[0])]
 
+    def reconstruct(self, wav: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(copy [b, n], commitment) of waves [b, n] as long as each other, with gradients, for
+        training; the copy is what `decode` makes of their codes. Raises MisfitError where a
+        tokenizer has none."""
+        from slmkit.api.errors import MisfitError
+
+        raise MisfitError(f"{type(self).__name__} passes no gradients through its codes")
+
     def _no_stream(self) -> Exception:
         from slmkit.api.errors import MisfitError
 

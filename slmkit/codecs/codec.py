@@ -6,13 +6,14 @@ Letters: b (batch), c (channel), d (width), k (codebook), t (frame), n (sample).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from slmkit.api import Codes, CodeSpec, MisfitError
-from slmkit.codecs.quantizer import ResidualQuantizer
+from slmkit.codecs.quantizer import Quantized, ResidualQuantizer
 from slmkit.codecs.seanet import Decoder, Encoder, SeanetSizes
 from slmkit.codecs.waves import groups
 
@@ -24,6 +25,13 @@ WINDOW = 3
 """Seconds of a longer one that go through it at a time: few, for each takes some 80 MB."""
 AROUND = 1
 """Seconds to either side that a window of a non-causal codec sees besides."""
+
+
+class Passed(NamedTuple):
+    """What training sees of a codec: copies [b, c, n] of the waves, and what was quantized."""
+
+    copy: Tensor
+    quantized: Quantized
 
 
 class SeanetCodec(nn.Module):
@@ -56,6 +64,13 @@ class SeanetCodec(nn.Module):
                 latents = codec.encoder(noise)
             codec.quantizer.scatter(latents, torch.Generator().manual_seed(seed))
         return codec
+
+    def forward(self, wav: Tensor, books: int | None = None, first: int = 0) -> Passed:
+        """Waves [b, c, n] as long as each other, through the codebooks from `first` to `books`,
+        with gradients."""
+        quantized = self.quantizer(self.encoder(wav), books)
+        copy = self.decoder(quantized.levels[first:].sum(dim=0))
+        return Passed(copy[..., : wav.shape[-1]], quantized)
 
     def encode(self, wav: Tensor, lengths: list[int], books: int | None = None) -> list[Tensor]:
         """Codes [k, t] of each row of wav [b, c, n] by the first `books` codebooks."""

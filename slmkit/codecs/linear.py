@@ -59,6 +59,11 @@ class FrozenLinear(nn.Module):
         """[f, d] -> [f, e]."""
         return product(x, self._weight, self._bias)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> FrozenLinear:
+        # a tensor of oneDNN cannot be copied
+        bias = None if self._bias is None else _plain(self._bias)
+        return FrozenLinear(_plain(self._weight), bias)
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FrozenLinear:
         super()._apply(fn, recurse)
         self._weight = packed(fn(_plain(self._weight)))

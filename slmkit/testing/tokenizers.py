@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from slmkit.api import AudioError, Codes, MisfitError, SlmkitError, Tokenizer
 from slmkit.testing.streaming import long_laws, streaming_laws
 from slmkit.testing.tally import Tally
+from slmkit.testing.training import device_laws, gradient_laws
 
 TOLERANCE = 1e-4
 """Of decoded samples: sums of floats may come out in another order in a batch."""
@@ -60,6 +61,8 @@ def tokenizer_laws(make: Callable[[], Tokenizer], folder: Path) -> Tally:
     _refuses_what_is_no_sound(part, wav, lengths)
     streaming_laws(part, wav, lengths, tally)
     long_laws(part, wav[:1], tally)
+    gradient_laws(part, wav[:2, : int(lengths[:2].min())])
+    device_laws(part, wav, lengths, tally)
     _decodes(part, codes)
     tally.batch_speed = _batch_speed(part)
     part.save(folder)
