@@ -263,3 +263,17 @@ def test_wrong_options_waves_and_codes_are_refused(ours: Any, ours_stereo: Any) 
         ours_stereo.decode(Codes(stereo.values, stereo.lengths, stereo.spec))
     with pytest.raises(MisfitError, match="does not stream"):
         ours_stereo.empty_state(1)
+
+
+@pytest.mark.parametrize("samples", [47520 + 200, 3 * 47520 + 7001])
+def test_stereo_goes_through_in_blocks_as_it_does_whole(samples: int) -> None:
+    part = build("tokenizer", "encodec", {"variant": "48khz", "kbps": 3.0})
+    wav = torch.randn(1, samples, generator=torch.Generator().manual_seed(0)) / 9
+    whole = part.encode(wav, torch.tensor([samples]))
+    joined = Codes.join(list(part.encode_long(iter(wav.split(30001, dim=1)))))
+    assert torch.equal(joined.values, whole.values)
+    assert torch.equal(joined.side["segments"], whole.side["segments"])
+    torch.testing.assert_close(joined.side["scales"], whole.side["scales"])
+    decoded, lengths = part.decode(whole)
+    assert int(lengths[0]) >= samples, "a short last segment cuts the one before it"
+    torch.testing.assert_close(torch.cat(list(part.decode_long(whole)), dim=1), decoded)

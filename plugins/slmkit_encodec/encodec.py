@@ -5,7 +5,7 @@ Letters: b (batch), c (channel), k (codebook), t (frame), n (sample), s (segment
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -90,11 +90,20 @@ class Encodec(nn.Module, Tokenizer):
 
     @torch.inference_mode()
     def decode_long(self, codes: Codes) -> Iterator[Tensor]:
-        if not self.streams:
-            yield from super().decode_long(codes)
-            return
         (length,) = check_codes(codes, self.spec, NAME)
+        if not self.streams:
+            yield from (wav.mean(0, True) for wav in segments.decode_long(self.codec, codes))
+            return
         yield from self.codec.decode_long(codes.values[..., :length])
+
+    @torch.inference_mode()
+    def encode_long(self, blocks: Iterable[Tensor]) -> Iterator[Codes]:
+        if self.streams:
+            yield from super().encode_long(blocks)
+            return
+        both = self.codec.sizes.channels
+        waves = (channelled(b, torch.tensor([b.shape[-1]]), both, NAME)[0] for b in blocks)
+        yield from segments.encode_long(self.codec, waves, self.spec)
 
     @property
     def streams(self) -> bool:

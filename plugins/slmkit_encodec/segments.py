@@ -5,10 +5,13 @@ Letters: b (batch), c (channel), k (codebook), t (frame), n (sample), s (segment
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from slmkit.api import Codes, CodeSpec, MisfitError
@@ -23,25 +26,57 @@ TOGETHER = 16
 def encode(codec: SeanetCodec, wav: Tensor, lengths: list[int], spec: CodeSpec) -> Codes:
     """The codes of waves [b, c, n], a row's segments one after the other.
 
-    The last segment is as short as what is left, as published. Group norm hears a whole segment,
-    padding included: only segments of one length go through the network together.
+    The last segment is as short as what is left, as published.
     """
-    places = [(row, at) for row, end in enumerate(lengths) for at in range(0, end, STRIDE)]
-    pieces = [wav[row, :, at : min(at + LENGTH, lengths[row])] for row, at in places]
-    codes: list[Tensor] = [wav] * len(pieces)
-    scales: list[Tensor] = [wav] * len(pieces)
+    rows = [
+        [wav[row, :, at : min(at + LENGTH, end)] for at in range(0, end, STRIDE)]
+        for row, end in enumerate(lengths)
+    ]
+    return _coded(codec, rows, spec)
+
+
+def encode_long(codec: SeanetCodec, blocks: Iterable[Tensor], spec: CodeSpec) -> Iterator[Codes]:
+    """The codes of one utterance that comes in blocks [1, c, n], a few segments at a time."""
+    pieces = _cut(blocks)
+    while some := list(itertools.islice(pieces, TOGETHER)):
+        yield _coded(codec, [some], spec)
+
+
+def _cut(blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+    """The segments [c, n] of sound in blocks [1, c, n]: the same as those of the whole."""
+    held = torch.empty(0)
+    for block in blocks:
+        held = block[0] if not held.numel() else torch.cat([held, block[0]], dim=1)
+        while held.shape[-1] >= LENGTH:
+            yield held[:, :LENGTH]
+            held = held[:, STRIDE:]
+    while held.shape[-1]:
+        yield held[:, :LENGTH]
+        held = held[:, STRIDE:]
+
+
+def _coded(codec: SeanetCodec, rows: list[list[Tensor]], spec: CodeSpec) -> Codes:
+    """The codes of each row's segments [c, n].
+
+    Group norm hears a whole segment, padding included: only segments of one length go through the
+    network together.
+    """
+    pieces = [piece for row in rows for piece in row]
+    codes: list[Tensor] = list(pieces)
+    scales: list[Tensor] = list(pieces)
     for chosen in _alike([piece.shape[-1] for piece in pieces]):
         batch = torch.stack([pieces[index] for index in chosen])
         scale = _level(batch)
         values = codec.quantizer.encode(codec.encoder(batch / scale), spec.codebooks)
         for index, own, level in zip(chosen, values, scale.flatten(), strict=True):
             codes[index], scales[index] = own, level
-    rows = [[i for i, place in enumerate(places) if place[0] == row] for row in range(len(lengths))]
-    padded = Codes.pad([torch.cat([codes[i] for i in row], dim=1) for row in rows], spec)
+    places = iter(range(len(pieces)))
+    own = [list(itertools.islice(places, len(row))) for row in rows]
+    padded = Codes.pad([torch.cat([codes[i] for i in row], dim=1) for row in own], spec)
     padded.side = {
-        "scales": pad_sequence([torch.stack([scales[i] for i in row]) for row in rows], True),
+        "scales": pad_sequence([torch.stack([scales[i] for i in row]) for row in own], True),
         "segments": pad_sequence(
-            [torch.tensor([codes[i].shape[-1] for i in row]) for row in rows], True
+            [torch.tensor([codes[i].shape[-1] for i in row]) for row in own], True
         ),
     }
     return padded
@@ -61,29 +96,66 @@ def reconstruct(codec: SeanetCodec, wav: Tensor, books: int) -> tuple[Tensor, Te
 
 def decode(codec: SeanetCodec, codes: Codes) -> list[Tensor]:
     """The wave [c, n] of each row, its segments faded into each other. Raises MisfitError."""
+    rows = _segments(codes)
+    said = iter(_said(codec, [each for row in rows for each in row]))
+    return [torch.cat(list(_faded(itertools.islice(said, len(row)))), dim=1) for row in rows]
+
+
+def decode_long(codec: SeanetCodec, codes: Codes) -> Iterator[Tensor]:
+    """The wave of one row in blocks [c, n], a few segments at a time. Raises MisfitError."""
+    (row,) = _segments(codes)
+    groups = (row[at : at + TOGETHER] for at in range(0, len(row), TOGETHER))
+    yield from _faded(wave for group in groups for wave in _said(codec, group))
+
+
+Segment = tuple[Tensor, Tensor]
+"""Codes [k, t] of a segment, and its level."""
+
+
+def _segments(codes: Codes) -> list[list[Segment]]:
+    """The segments of each row. Raises MisfitError."""
     scales, frames = codes.side.get("scales"), codes.side.get("segments")
     if scales is None or frames is None or frames.sum(dim=1).tolist() != codes.lengths.tolist():
         raise MisfitError(
             "encodec: codes at 48 kHz carry the scales and lengths of their segments in `side`; "
             "these do not"
         )
-    counts = [[count for count in row if count] for row in frames.tolist()]
-    pieces = [
-        piece
-        for values, row in zip(codes.values, counts, strict=True)
-        for piece in values[:, : sum(row)].split(row, dim=1)
-    ]
-    levels = [level for own, row in zip(scales, counts, strict=True) for level in own[: len(row)]]
-    waves: list[Tensor] = list(pieces)
-    for chosen in _alike([piece.shape[-1] for piece in pieces]):
-        latents = codec.quantizer.decode(torch.stack([pieces[index] for index in chosen]))
-        for index, wave in zip(chosen, codec.decoder(latents), strict=True):
-            waves[index] = wave * levels[index]
-    rows, at = [], 0
-    for row in counts:
-        rows.append(_faded(waves[at : at + len(row)]))
-        at += len(row)
+    rows = []
+    for values, levels, row in zip(codes.values, scales, frames.tolist(), strict=True):
+        counts = [count for count in row if count]
+        pieces = values[:, : sum(counts)].split(counts, dim=1)
+        rows.append(list(zip(pieces, levels[: len(counts)], strict=True)))
     return rows
+
+
+def _said(codec: SeanetCodec, segments: list[Segment]) -> list[Tensor]:
+    """The wave [c, n] of each segment."""
+    waves: list[Tensor] = [values for values, _ in segments]
+    for chosen in _alike([values.shape[-1] for values, _ in segments]):
+        latents = codec.quantizer.decode(torch.stack([segments[index][0] for index in chosen]))
+        for index, wave in zip(chosen, codec.decoder(latents), strict=True):
+            waves[index] = wave * segments[index][1]
+    return waves
+
+
+def _faded(waves: Iterable[Tensor]) -> Iterator[Tensor]:
+    """The sum of waves [c, n] at their places, weighed by a triangle as long as the first, in
+    blocks [c, n]: each goes out once no later wave reaches into it."""
+    summed, weights, triangle = torch.empty(0), torch.empty(0), torch.empty(0)
+    for wave in waves:
+        if not triangle.numel():
+            ramp = torch.linspace(0, 1, wave.shape[-1] + 2, device=wave.device)[1:-1]
+            triangle = 0.5 - (ramp - 0.5).abs()
+            summed, weights = wave.new_empty(len(wave), 0), wave.new_empty(0)
+        else:
+            yield summed[:, :STRIDE] / weights[:STRIDE]
+            summed, weights = summed[:, STRIDE:], weights[STRIDE:]
+        # what is left of the one before may reach further than a short last one
+        own, more = triangle[: wave.shape[-1]], max(wave.shape[-1] - len(weights), 0)
+        summed, weights = F.pad(summed, (0, more)), F.pad(weights, (0, more))
+        summed[:, : wave.shape[-1]] += own * wave
+        weights[: wave.shape[-1]] += own
+    yield summed / weights
 
 
 def _level(wav: Tensor) -> Tensor:
@@ -101,18 +173,3 @@ def _alike(lengths: list[int]) -> list[list[int]]:
         for same in of_length.values()
         for at in range(0, len(same), TOGETHER)
     ]
-
-
-def _faded(waves: list[Tensor]) -> Tensor:
-    """The sum [c, n] of waves at their places, weighed by a triangle as long as the first."""
-    total = STRIDE * (len(waves) - 1) + waves[-1].shape[-1]
-    width = waves[0].shape[-1]
-    ramp = torch.linspace(0, 1, width + 2, device=waves[0].device)[1:-1]
-    triangle = 0.5 - (ramp - 0.5).abs()
-    summed = waves[0].new_zeros(waves[0].shape[0], total)
-    weights = waves[0].new_zeros(total)
-    for index, wave in enumerate(waves):
-        at, own = index * STRIDE, triangle[: wave.shape[-1]]
-        summed[:, at : at + wave.shape[-1]] += own * wave
-        weights[at : at + wave.shape[-1]] += own
-    return summed / weights
