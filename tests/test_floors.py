@@ -22,11 +22,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-LOWER = ("generation", "lm", "testing", "codecs", "data", "host", "api")
+LOWER = ("testing", "generation", "lm", "codecs", "data", "host", "api")
 MAY_IMPORT = {
     "api": (),
     "host": ("api",),
-    "testing": ("host", "codecs", "api"),
+    "testing": ("generation", "lm", "codecs", "data", "host", "api"),
     "data": ("host", "api"),
     "codecs": ("api",),
     "lm": ("codecs", "data", "host", "api"),

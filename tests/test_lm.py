@@ -189,19 +189,6 @@ def test_an_answer_is_the_same_alone_in_a_batch_and_streamed(sampling: Sampling)
         assert told(join(list(stream(lm, prompt, sampling, row)))) == told(together[row])
 
 
-def test_generation_equals_a_slow_loop_without_any_cache() -> None:
-    lm = model(seed=1)
-    prompt = lm.layout.lay(PROMPTS[1], lm.vocabulary)
-    made = [int(s.tokens[0, 0]) for s in steps(lm, [prompt], Sampling(temperature=0, most=12))]
-    tokens = torch.from_numpy(prompt.tokens)[None]
-    slow = []
-    for _ in range(len(made)):
-        scores = lm.head.logits(lm.backbone(lm.embed(tokens)), tokens)[0][0, -1]
-        slow.append(int(scores.argmax()))
-        tokens = torch.cat([tokens, torch.tensor([[[slow[-1]]]])], dim=2)
-    assert made == slow
-
-
 def test_stop_tokens_end_a_row_and_least_holds_them_back() -> None:
     lm = model()
     stop = lm.vocabulary.id_of("<eoa>")

@@ -216,11 +216,25 @@ class Backbone(Savable, ABC):
 
 
 class Layout(ABC):
-    """Segments laid on a grid [streams, steps], and read back without loss."""
+    """Segments laid on a grid [streams, steps], and read back without loss.
+
+    The state of a reader is a value: what was read before the next step.
+    """
 
     @abstractmethod
     def streams(self, spec: CodeSpec) -> int:
-        """How many streams the grid has for codes of this kind."""
+        """How many streams the grid has for codes of this kind. Raises MisfitError."""
+
+    @abstractmethod
+    def alphabet(self, stream: int, vocabulary: Vocabulary) -> tuple[range, ...]:
+        """The ids that a stream can hold at all."""
+
+    @abstractmethod
+    def allowed(
+        self, state: State, picked: Sequence[int], vocabulary: Vocabulary
+    ) -> tuple[range, ...]:
+        """The ids that may come next after a state, in the stream after those of the same step that
+        are `picked`; none where the stream has nothing at this step."""
 
     @abstractmethod
     def lay(self, segments: Segments, vocabulary: Vocabulary) -> Grid:

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from slmkit.api import Backbone, CodeSpec, Decoding, State, VocabularyError, WeightsError
 from slmkit.host import build
+from slmkit.lm.alphabet import Alphabet
 from slmkit.lm.grid import GridBatch
+from slmkit.lm.layouts import NOTHING
 from slmkit.lm.vocabulary import Section, Vocabulary
 
 LM_FILE = "lm.json"
@@ -40,28 +42,45 @@ class SpeechLM(nn.Module):
         self.layout = build("layout", first.layout, first.layout_options)
         self._head = (first.head, first.head_options)
         self.streams: int = self.layout.streams(spec)
+        self.alphabets = self._new_alphabets()
         self.embedding = self._new_embedding()
         self.head = self._new_head()
 
+    def _new_alphabets(self) -> nn.ModuleList:
+        ranges = [self.layout.alphabet(s, self.vocabulary) for s in range(self.streams)]
+        return nn.ModuleList(Alphabet(each, self.vocabulary.size) for each in ranges)
+
     def _new_embedding(self) -> nn.ModuleList:
-        tables = [
-            nn.Embedding(self.vocabulary.size, self.backbone.width) for _ in range(self.streams)
-        ]
+        tables = [nn.Embedding(each.size, self.backbone.width) for each in self._alphabets]
         for table in tables:
             nn.init.normal_(table.weight, std=0.02)
         return nn.ModuleList(tables)
 
     def _new_head(self) -> Any:
         name, options = self._head
-        sizes = (self.vocabulary.size,) * self.streams
+        sizes = tuple(each.size for each in self._alphabets)
         return build("head", name, options, width=self.backbone.width, sizes=sizes)
 
+    @property
+    def _alphabets(self) -> list[Alphabet]:
+        return list(self.alphabets)  # type: ignore[arg-type]
+
     def embed(self, tokens: Tensor) -> Tensor:
-        """Tokens [b, s, l] to the sum of their streams' embeddings [b, l, d]."""
-        embedded = self.embedding[0](tokens[:, 0])
-        for stream in range(1, self.streams):
-            embedded = embedded + self.embedding[stream](tokens[:, stream])
+        """Tokens [b, s, l] to the sum of their streams' embeddings [b, l, d]; nothing adds none."""
+        embedded: Tensor | None = None
+        for stream, (alphabet, table) in enumerate(
+            zip(self._alphabets, self.embedding, strict=True)
+        ):
+            own = alphabet.local(tokens[:, stream])
+            rows = table(own) if alphabet.whole else embed_or_nothing(table, own)
+            embedded = rows if embedded is None else embedded + rows
+        assert embedded is not None, "a grid has a stream"
         return embedded
+
+    def local(self, tokens: Tensor) -> Tensor:
+        """Tokens [b, s, l] in each stream's own numbering, as heads take them."""
+        pairs = enumerate(self._alphabets)
+        return torch.stack([each.local(tokens[:, stream]) for stream, each in pairs], dim=1)
 
     def loss(self, batch: GridBatch, text_weight: float = 1.0) -> Tensor:
         """Mean cross-entropy, nats, over the targets that are to be learnt.
@@ -75,9 +94,12 @@ class SpeechLM(nn.Module):
         targets, learn = batch.tokens[:, :, 1:], batch.learn[:, :, 1:]
         rows, steps = learn.any(dim=1).nonzero(as_tuple=True)
         due, counts = targets[rows, :, steps], learn[rows, :, steps]
-        scores = self.head.logits(hidden[rows, steps][None], due.T[None])
+        own = self.local(due.T[None])
+        scores = self.head.logits(hidden[rows, steps][None], own)
         losses = [
-            nn.functional.cross_entropy(score[0].float(), due[:, stream], reduction="none")
+            nn.functional.cross_entropy(
+                score[0].float(), own[0, stream], reduction="none", ignore_index=NOTHING
+            )
             for stream, score in enumerate(scores)
         ]
         weights = torch.where(self.vocabulary.is_code(due), 1.0, text_weight) * counts
@@ -97,14 +119,17 @@ class SpeechLM(nn.Module):
         return hidden, state
 
     def sample(self, hidden: Tensor, pick: Callable[[Tensor, int], Tensor]) -> Tensor:
-        """The next tokens [b, s] after hidden [b, d]."""
-        tokens: Tensor = self.head.sample(hidden, pick)
-        return tokens
+        """The next tokens [b, s] after hidden [b, d]; `pick(scores [b, a], stream)` chooses in the
+        stream's own numbering, or nothing."""
+        picked: Tensor = self.head.sample(hidden, pick)
+        pairs = enumerate(self._alphabets)
+        return torch.stack([each.shared(picked[:, stream]) for stream, each in pairs], dim=1)
 
     def extend(self, *sections: Section) -> None:
         """Add sections to the vocabulary; old rows keep their weights, new ones start random."""
         self.vocabulary = self.vocabulary.extend(*sections)
         embedding, head = self.embedding, self.head
+        self.alphabets = self._new_alphabets()
         self.embedding, self.head = self._new_embedding(), self._new_head()
         copy_rows(embedding, self.embedding)
         copy_rows(head, self.head)
@@ -152,6 +177,15 @@ class SpeechLM(nn.Module):
                 f"this run has {self.vocabulary.hash}; run the stages above it again"
             )
         self.load_state_dict(load_file(folder / "model.safetensors"))
+
+
+def embed_or_nothing(table: nn.Module, tokens: Tensor) -> Tensor:
+    """Rows of a table [.., d] for tokens [..], zeros for NOTHING."""
+    rows: Tensor = table.weight  # type: ignore[assignment]
+    if not len(rows):
+        return rows.new_zeros(*tokens.shape, rows.shape[1])
+    there = (tokens != NOTHING)[..., None]
+    return nn.functional.embedding(tokens.clamp(min=0), rows) * there
 
 
 def copy_rows(old: nn.Module, new: nn.Module) -> None:

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,28 @@ class Vocabulary:
         """The ids of a codebook."""
         start = self._code_start[codebook]
         return range(start, start + self._code_size[codebook])
+
+    @cached_property
+    def words(self) -> tuple[range, ...]:
+        """The ids of text and special tokens."""
+        starts = np.cumsum([0, *(section.size for section in self.sections)]).tolist()
+        pairs = zip(self.sections, starts, strict=False)
+        return tuple(range(at, at + s.size) for s, at in pairs if s.kind != "codes")
+
+    @cached_property
+    def written(self) -> tuple[range, ...]:
+        """The ids that may stand in text: all words but the end of a speech that has not begun."""
+        end = self._specials.get(END_OF_SPEECH)
+        parts = [
+            part
+            for each in self.words
+            for part in (
+                (range(each.start, end), range(end + 1, each.stop))
+                if end is not None and end in each
+                else (each,)
+            )
+        ]
+        return tuple(part for part in parts if part)
 
     def is_code(self, ids: Tensor) -> Tensor:
         """Which of some ids are codes of any codebook; bool, of the same shape."""

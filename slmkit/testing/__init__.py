@@ -11,6 +11,10 @@ The laws themselves take a function that builds the part:
 For tokenizers one line does, and says what was found; `slmkit.pytest_plugin` makes it a fixture:
 
     print(check_tokenizer(lambda: MyTokenizer(MyOptions())))
+
+A decoding strategy is put to work with a tiny model:
+
+    check_decoding(MyStrategy(MyOptions()))
 """
 
 from slmkit.testing.backbones import backbone_laws
@@ -20,6 +24,7 @@ from slmkit.testing.metrics import metric_laws
 from slmkit.testing.options import options_laws
 from slmkit.testing.parts import check_part
 from slmkit.testing.speakers import speaker_encoder_laws
+from slmkit.testing.strategies import check_decoding
 from slmkit.testing.tally import Tally
 from slmkit.testing.texts import text_laws
 from slmkit.testing.tokenizers import check_tokenizer, tokenizer_laws
@@ -29,6 +34,7 @@ from slmkit.testing.vocoders import vocoder_laws
 __all__ = [
     "Tally",
     "backbone_laws",
+    "check_decoding",
     "check_part",
     "check_tokenizer",
     "corpus_laws",

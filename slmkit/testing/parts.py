@@ -19,6 +19,7 @@ from slmkit.testing.decodings import decoding_laws, head_laws
 from slmkit.testing.metrics import metric_laws
 from slmkit.testing.options import options_laws
 from slmkit.testing.speakers import speaker_encoder_laws
+from slmkit.testing.strategies import check_decoding
 from slmkit.testing.texts import text_laws
 from slmkit.testing.tokenizers import sounds, tokenizer_laws
 from slmkit.testing.transcribers import transcriber_laws
@@ -125,6 +126,7 @@ def _kind(kind: str, laws: Callable[..., None]) -> Callable[[str, Values, Path],
 
 def _decoding(name: str, values: Values, folder: Path) -> None:
     decoding_laws(lambda: build("decoding", name, values))
+    check_decoding(build("decoding", name, values))
 
 
 def _head(name: str, values: Values, folder: Path) -> None:

@@ -1,0 +1,142 @@
+"""What the layouts share: text in the first stream, and speech between `<sosp>` and `<eosp>`."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from slmkit.api import Layout, MisfitError, Segment, Segments, Speech, State, Text
+from slmkit.lm.grid import Grid
+from slmkit.lm.layouts import NOTHING
+from slmkit.lm.pieces import join
+from slmkit.lm.vocabulary import END_OF_SPEECH, START_OF_SPEECH, Vocabulary
+
+
+class Spans(Layout):
+    """Segments one after another. A layout of this kind says how the codes lie within a span.
+
+    A reader's state holds whether it is `speaking`, in text the `ids` that are not all `told` yet,
+    and in speech what the layout needs besides.
+    """
+
+    @abstractmethod
+    def body(self, ids: np.ndarray, end: int) -> np.ndarray:
+        """Ids [k, t] of codes laid on [s, l], with the id of `<eosp>` where it belongs."""
+
+    @abstractmethod
+    def begun(self) -> State:
+        """The state right after `<sosp>`, but for `speaking`."""
+
+    @abstractmethod
+    def take(
+        self, tokens: Sequence[int], state: State, vocabulary: Vocabulary
+    ) -> tuple[list[Segment], State | None]:
+        """Take a step [s] of speech: the frames that it finishes, and the state after it, none
+        once the span is over."""
+
+    @abstractmethod
+    def speakable(
+        self, state: State, picked: Sequence[int], vocabulary: Vocabulary
+    ) -> tuple[range, ...]:
+        """What is `allowed` within speech."""
+
+    def alphabet(self, stream: int, vocabulary: Vocabulary) -> tuple[range, ...]:
+        return (range(vocabulary.size),)
+
+    def lay(self, segments: Segments, vocabulary: Vocabulary) -> Grid:
+        laid = [self._laid(segment, vocabulary) for segment in segments]
+        ends = np.cumsum([part.shape[1] for part in laid], dtype=np.int64).tolist()
+        streams = laid[0].shape[0] if laid else 1
+        tokens = np.concatenate([np.zeros((streams, 0), np.int64), *laid], axis=1)
+        learn = np.zeros(tokens.shape, dtype=bool)
+        spans = tuple(zip([0, *ends], ends, strict=False))
+        for segment, (start, end) in zip(segments, spans, strict=True):
+            learn[:, start:end] = segment.learn
+        real = tokens != NOTHING
+        return Grid(tokens, real, learn & real, spans)
+
+    def _laid(self, segment: Segment, vocabulary: Vocabulary) -> np.ndarray:
+        if isinstance(segment, Text):
+            return self._in_first(vocabulary.encode(segment.text), vocabulary)
+        if isinstance(segment, Speech):
+            ids = vocabulary.encode_codes(segment.codes)
+            start = self._in_first([vocabulary.id_of(START_OF_SPEECH)], vocabulary)
+            body = self.body(ids, vocabulary.id_of(END_OF_SPEECH))
+            return np.concatenate([start, body], axis=1)
+        raise MisfitError(f"the layout {type(self).__name__} has no stream for text beside speech")
+
+    def _in_first(self, ids: Sequence[int], vocabulary: Vocabulary) -> np.ndarray:
+        laid = np.full((self._count(vocabulary), len(ids)), NOTHING, dtype=np.int64)
+        laid[0] = ids
+        return laid
+
+    def _count(self, vocabulary: Vocabulary) -> int:
+        """Streams of the grid."""
+        return 1
+
+    def read(self, grid: Grid, vocabulary: Vocabulary) -> Segments:
+        segments: list[Segment] = []
+        state = self.open(vocabulary)
+        learn, real = grid.learn.any(axis=0).tolist(), grid.real.any(axis=0).tolist()
+        before = learn[0] if learn else False
+        for tokens, mark, there in zip(grid.tokens.T.tolist(), learn, real, strict=True):
+            # between short speech and what is delayed by more may lie steps of nothing at all
+            mark = mark if there else before
+            if mark != before:
+                segments += [replace(rest, learn=before) for rest in self.close(state, vocabulary)]
+                state = self.open(vocabulary)
+                before = mark
+            pieces, state = self.step(tokens, state, vocabulary)
+            segments += [replace(piece, learn=mark) for piece in pieces]
+        segments += [replace(rest, learn=before) for rest in self.close(state, vocabulary)]
+        return join(segments)
+
+    def open(self, vocabulary: Vocabulary) -> State:
+        return {"speaking": False, "ids": [], "told": 0}
+
+    def step(
+        self, tokens: Sequence[int], state: State, vocabulary: Vocabulary
+    ) -> tuple[list[Segment], State]:
+        if state["speaking"]:
+            pieces, after = self.take(tokens, state, vocabulary)
+            return pieces, self.open(vocabulary) if after is None else after
+        if tokens[0] == vocabulary.id_of(START_OF_SPEECH):
+            nothing_yet = Speech(np.zeros((vocabulary.codebooks, 0), dtype=np.int64))
+            return (
+                [*self.close(state, vocabulary), nothing_yet],
+                {**self.begun(), "speaking": True},
+            )
+        return _take_text(tokens[0], state, vocabulary)
+
+    def close(self, state: State, vocabulary: Vocabulary) -> list[Segment]:
+        if state["speaking"]:
+            return []
+        rest = vocabulary.decode(state["ids"])[state["told"] :]
+        return [Text(rest)] if rest else []
+
+    def allowed(
+        self, state: State, picked: Sequence[int], vocabulary: Vocabulary
+    ) -> tuple[range, ...]:
+        if state["speaking"]:
+            return self.speakable(state, picked, vocabulary)
+        return () if picked else vocabulary.written
+
+
+def only(token: int) -> range:
+    """The range of one id."""
+    return range(token, token + 1)
+
+
+def _take_text(token: int, state: State, vocabulary: Vocabulary) -> tuple[list[Segment], State]:
+    """Spell out what is certain: a character may still lack bytes that later pieces bring."""
+    ids = [*state["ids"], token]
+    text = vocabulary.decode(ids)
+    told = state["told"]
+    if text.endswith("\ufffd"):
+        return [], {**state, "ids": ids}
+    if vocabulary.is_special(token):
+        return [Text(text[told:])], {**state, "ids": [], "told": 0}
+    return ([Text(text[told:])] if text[told:] else []), {**state, "ids": ids, "told": len(text)}
