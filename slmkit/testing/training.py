@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,10 @@ TOLERANCE = 1e-4
 """Of samples: with gradients the sums of floats may come out in another order."""
 
 
-def gradient_laws(part: Tokenizer, wav: Tensor) -> None:
+def gradient_laws(make: Callable[[], Tokenizer], wav: Tensor) -> None:
     """Waves [b, n] pass through as they do in `decode`, and every weight learns by it; what has no
     gradients says so. Raises AssertionError."""
+    part = make()
     if type(part).reconstruct is Tokenizer.reconstruct:
         try:
             part.reconstruct(wav)
@@ -24,12 +25,12 @@ def gradient_laws(part: Tokenizer, wav: Tensor) -> None:
             return
         raise AssertionError("a tokenizer without gradients must raise MisfitError")
     assert isinstance(part, nn.Module), "what passes gradients on is a torch Module"
-    pupil = copy.deepcopy(part).requires_grad_(True)
+    lengths = torch.full((len(wav),), wav.shape[1])
+    decoded = part.decode(part.encode(wav, lengths))[0][:, : wav.shape[1]]
+    pupil = part.requires_grad_(True)
     given = wav.clone().requires_grad_()
     made, commitment = pupil.reconstruct(given)
     assert made.shape == wav.shape, f"waves {tuple(wav.shape)} became copies {tuple(made.shape)}"
-    lengths = torch.full((len(wav),), wav.shape[1])
-    decoded = part.decode(part.encode(wav, lengths))[0][:, : wav.shape[1]]
     apart = float((made - decoded).detach().abs().max())
     assert apart <= TOLERANCE, f"the copy with gradients is {apart:g} away from the decoded one"
     (made.square().mean() + commitment).backward()
@@ -39,23 +40,26 @@ def gradient_laws(part: Tokenizer, wav: Tensor) -> None:
         assert bool(weight.grad.any()), f"the gradient of {name} is zero everywhere"
 
 
-def device_laws(part: Tokenizer, wav: Tensor, lengths: Tensor, tally: Tally) -> None:
+def device_laws(make: Callable[[], Tokenizer], wav: Tensor, lengths: Tensor, tally: Tally) -> None:
     """A module takes all its tensors along when it is moved, and codes the same where it is.
 
     Without a GPU only the first can be seen. Raises AssertionError.
     """
+    part = make()
     if not isinstance(part, nn.Module):
         return
-    moved = _elsewhere(copy.deepcopy(part), torch.device("meta"))
+    moved = _elsewhere(part, torch.device("meta"))
     left = [name for name, tensor in _tensors(moved) if tensor.device.type != "meta"]
     assert not left, (
         f"not moved with the tokenizer: {', '.join(left[:3])}; register them as buffers"
     )
     if torch.cuda.is_available():
-        there = _elsewhere(copy.deepcopy(part), torch.device("cuda"))
-        found = there.encode(wav.to("cuda"), lengths.to("cuda"))  # type: ignore[attr-defined]
+        there = make()
+        here = there.encode(wav, lengths)
+        _elsewhere(there, torch.device("cuda"))
+        found = there.encode(wav.to("cuda"), lengths.to("cuda"))
         assert found.values.device.type == "cuda", "codes stay where the wave lies"
-        tally.compare(found.to("cpu"), part.encode(wav, lengths), "on the GPU")
+        tally.compare(found.to("cpu"), here, "on the GPU")
 
 
 def _elsewhere(module: nn.Module, device: torch.device) -> nn.Module:
@@ -63,10 +67,11 @@ def _elsewhere(module: nn.Module, device: torch.device) -> nn.Module:
 
 
 def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
-    """Every tensor that modules hold, registered or not."""
+    """Every tensor that modules hold, registered or not; but for what the older `weight_norm` of
+    torch computes anew from its two halves at each call."""
     return [
         (f"{path}.{name}".lstrip("."), value)
         for path, one in module.named_modules()
         for name, value in [*vars(one).items(), *one._parameters.items(), *one._buffers.items()]
-        if isinstance(value, Tensor)
+        if isinstance(value, Tensor) and f"{name}_g" not in one._parameters
     ]
