@@ -14,7 +14,7 @@ from codec_parity import assert_codes_agree, fill, liven, noise, spoken
 from slmkit_reference_codecs.speechtokenizer import PUBLISHED
 from torch import Tensor
 
-from slmkit.api import Codes, MisfitError, OptionsError, WeightsError
+from slmkit.api import AudioError, Codes, MisfitError, OptionsError, WeightsError
 from slmkit.host import build
 from slmkit.testing import check_part
 
@@ -134,6 +134,21 @@ def test_a_long_wave_goes_through_in_windows(both: Any, monkeypatch: pytest.Monk
     again, lengths = part.decode(whole)
     assert torch.equal(lengths, samples)
     assert float((again - sound).abs().max()) <= 1e-3
+
+
+@pytest.mark.parametrize("seconds", [0.3, 4, 4.00625, 5, 6, 7.99, 8, 9.5])
+@pytest.mark.parametrize("block", [0.7, 100])
+def test_blocks_of_a_sound_are_coded_as_the_whole(
+    both: Any, monkeypatch: pytest.MonkeyPatch, seconds: float, block: float
+) -> None:
+    monkeypatch.setattr("slmkit.codecs.codec.WHOLE", 4)
+    part = build("tokenizer", "speechtokenizer", both[1])
+    wav = noise(1, 1, round(16000 * seconds), 5)[:, 0]
+    whole = part.encode(wav, torch.tensor([wav.shape[1]]))
+    joined = Codes.join(list(part.encode_long(iter(wav.split(round(16000 * block), dim=1)))))
+    assert torch.equal(joined.values, whole.values)
+    with pytest.raises(AudioError, match="no samples"):
+        list(part.encode_long(iter([])))
 
 
 @pytest.mark.parametrize("config", [SMALL, SNAKE], ids=["elu", "snake"])

@@ -5,7 +5,7 @@ Letters: b (batch), d (width), k (codebook), t (frame), n (sample).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -67,6 +67,13 @@ class SpeechTokenizer(nn.Module, Tokenizer):
         lengths = check_codes(codes, self.spec, NAME)
         first = self.options.range[0] - 1
         return padded_waves([wave[0] for wave in self.codec.decode(codes.values, lengths, first)])
+
+    @torch.inference_mode()
+    def encode_long(self, blocks: Iterable[Tensor]) -> Iterator[Codes]:
+        first, last = self.options.range
+        waves = (channelled(b, torch.tensor([b.shape[1]]), 1, NAME)[0] for b in blocks)
+        for codes in self.codec.encode_long(waves, last):
+            yield Codes.pad([codes[first - 1 :]], self.spec)
 
     def reconstruct(self, wav: Tensor) -> tuple[Tensor, Tensor]:
         first, last = self.options.range

@@ -5,14 +5,15 @@ Letters: b (batch), c (channel), d (width), k (codebook), t (frame), n (sample).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from slmkit.api import Codes, CodeSpec, MisfitError
+from slmkit.api import AudioError, Codes, CodeSpec, MisfitError
 from slmkit.codecs.quantizer import Quantized, ResidualQuantizer
 from slmkit.codecs.seanet import Decoder, Encoder, SeanetSizes
 from slmkit.codecs.waves import groups
@@ -112,6 +113,28 @@ class SeanetCodec(nn.Module):
             rows[row] = wav
         return rows
 
+    def encode_long(self, blocks: Iterable[Tensor], books: int | None = None) -> Iterator[Tensor]:
+        """The codes [k, t] that `encode` gives for one sound, in parts, from its blocks [1, c, n];
+        of a codec that is not causal a window is held at a time."""
+        rate, hop = self.sample_rate // self.sizes.hop_length, self.sizes.hop_length
+        blocks = iter(blocks)
+        held, more = _gathered(torch.empty(1, self.sizes.channels, 0), blocks, WHOLE * rate * hop)
+        if not held.shape[-1]:
+            raise AudioError("there is no sound to be coded: it has no samples")
+        if not more:
+            yield self.encode(held, [held.shape[-1]], books)[0]
+            return
+        before = 0
+        for at in itertools.count(0, WINDOW * rate):
+            start, end = max(0, at - AROUND * rate), at + (WINDOW + AROUND) * rate
+            held, before = held[..., (start - before) * hop :], start
+            held, more = _gathered(held, blocks, (end - start) * hop)
+            latents = self.encoder(held[..., : (end - start) * hop])
+            kept = latents[..., at - start : at - start + WINDOW * rate]
+            yield self.quantizer.encode(kept, books)[0]
+            if not more and start + latents.shape[-1] <= at + WINDOW * rate:
+                return
+
     def decode_long(self, codes: Tensor, first: int = 0) -> Iterator[Tensor]:
         """The wave of one row's codes [1, k, t] in blocks [c, n], a window at a time."""
         return self._spoken(codes, first) if self.sizes.causal else self._said(codes, first)
@@ -154,6 +177,16 @@ class SeanetCodec(nn.Module):
         for at in range(0, frames, WINDOW * rate):
             start, end = max(0, at - AROUND * rate), min(frames, at + (WINDOW + AROUND) * rate)
             yield start, end, at - start, min(WINDOW * rate, frames - at)
+
+
+def _gathered(held: Tensor, blocks: Iterator[Tensor], enough: int) -> tuple[Tensor, bool]:
+    """What is held [1, c, n] and further blocks, until there are more than `enough` samples; and
+    whether there are."""
+    parts, count = [held], held.shape[-1]
+    while count <= enough and (block := next(blocks, None)) is not None:
+        parts.append(block)
+        count += block.shape[-1]
+    return torch.cat(parts, dim=-1), count > enough
 
 
 def check_codes(codes: Codes, spec: CodeSpec, name: str) -> list[int]:

@@ -37,7 +37,7 @@ def _assign(x: Tensor, centroids: Tensor) -> Tensor:
     # around their mean the products are small, and their roundings with them
     mean = centroids.mean(dim=0)
     near, c = x.float() - mean, centroids.float() - mean
-    scores = product(near, packed(-c), packed(0.5 * (c * c).sum(dim=-1)))
+    scores = product(near, packed(-c), 0.5 * (c * c).sum(dim=-1))
     best, nearest = scores.min(dim=-1)
     slack = _rounding(near, c)
     rivals = (scores <= (best + slack)[:, None]).sum(dim=-1)

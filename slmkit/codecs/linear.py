@@ -25,7 +25,7 @@ def packed(weight: Tensor) -> Tensor:
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x [f, d] by a `packed` weight [e, d], and a bias [e] packed as well: [f, e].
+    """x [f, d] by a `packed` weight [e, d], and a bias [e]: [f, e].
 
     A row of oneDNN's product comes out the same to the last bit whatever other rows there are, as
     long as there are any: one alone is doubled.
@@ -34,7 +34,9 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return F.linear(x, weight, bias)
     if len(x) == 1:
         return product(x.expand(2, -1), weight, bias)[:1]
-    return F.linear(x.to_mkldnn(), weight, bias).to_dense()
+    # the operator of compiled models takes and gives plain tensors, where F.linear copies both
+    made: Tensor = torch.ops.mkldnn._linear_pointwise(x.contiguous(), weight, bias, "none", [], "")
+    return made
 
 
 class FrozenLinear(nn.Module):
@@ -46,7 +48,7 @@ class FrozenLinear(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self._weight = packed(weight.detach())
-        self._bias = None if bias is None else packed(bias.detach())
+        self._bias = None if bias is None else bias.detach()
 
     @classmethod
     def of(cls, *layers: nn.Linear) -> FrozenLinear:
@@ -61,13 +63,13 @@ class FrozenLinear(nn.Module):
 
     def __deepcopy__(self, memo: dict[int, object]) -> FrozenLinear:
         # a tensor of oneDNN cannot be copied
-        bias = None if self._bias is None else _plain(self._bias)
+        bias = None if self._bias is None else self._bias.clone()
         return FrozenLinear(_plain(self._weight), bias)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FrozenLinear:
         super()._apply(fn, recurse)
         self._weight = packed(fn(_plain(self._weight)))
-        self._bias = None if self._bias is None else packed(fn(_plain(self._bias)))
+        self._bias = None if self._bias is None else fn(self._bias)
         return self
 
 
