@@ -405,3 +405,24 @@ class TestGraph:
         needs = {"a": ["c"], "b": ["a"], "c": ["b"], "tail": ["a"]}
         assert graph.cycle(needs) == ["a", "c", "b", "a"]
         assert graph.cycle(self.NEEDS) == []
+
+
+def test_a_mapping_takes_over_another(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        "a: &a {x: 1, y: {z: 2}}\nb:\n  <<: *a\n  x: 3\nc: {x: 4, <<: *a}\nd: {'<<': 5}\n"
+    )
+    document = read_document(path)
+    assert document.values["b"] == {"x": 3, "y": {"z": 2}}
+    assert document.values["c"] == {"x": 4, "y": {"z": 2}}
+    assert document.values["d"] == {"<<": 5}
+    assert not document.faults
+    assert document.lines["b", "x"] == 4
+    assert document.lines["b", "y"] == 1
+
+
+@pytest.mark.parametrize("text", ["a: &a {<<: *a}", "a: {<<: 3}", "a: &a [1]\nb: {<<: *a}"])
+def test_what_takes_over_no_mapping_is_a_fault(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(text)
+    assert "takes another mapping" in " ".join(read_document(path).faults)

@@ -2,7 +2,7 @@
 
 OmegaConf and PyYAML's constructors forget where a value stood; so the YAML nodes are composed
 first, and values are taken from them one by one. Scalars follow YAML 1.2: `no` is a word, `1e-4`
-is a number, and `010` is ten.
+is a number, and `010` is ten. Of YAML 1.1 the key `<<` is kept, which takes over another mapping.
 """
 
 from __future__ import annotations
@@ -149,9 +149,13 @@ class _Reader:
 
     def _mapping(self, node: yaml.Node, key: Key) -> dict[str, Any]:
         values: dict[str, Any] = {}
+        merged: list[yaml.Node] = []
         for name_node, value_node in node.value:
             if not isinstance(name_node, yaml.ScalarNode):
                 self._fault(name_node, key, "a key must be a word")
+                continue
+            if name_node.value == "<<" and name_node.style is None:
+                merged.append(value_node)
                 continue
             inner = (*key, name_node.value)
             if name_node.value in values:
@@ -160,7 +164,24 @@ class _Reader:
                 continue
             self.lines[inner] = name_node.start_mark.line + 1
             values[name_node.value] = self.value(value_node, inner)
+        for each in merged:
+            values = {**self._merged(each, key, set(values)), **values}
         return values
+
+    def _merged(self, node: yaml.Node, key: Key, given: set[str]) -> dict[str, Any]:
+        """What stands under `<<`: another mapping's values, of which those `given` beside it are
+        left out."""
+        itself = any(node is above for above in self._open)
+        if itself or not isinstance(node, yaml.MappingNode):
+            self._fault(node, key, "'<<' takes another mapping: '*name', where one is '&name'")
+            return {}
+        kept = [
+            (name, value)
+            for name, value in node.value
+            if not (isinstance(name, yaml.ScalarNode) and name.value in given)
+        ]
+        found = self.value(yaml.MappingNode(node.tag, kept, node.start_mark, node.end_mark), key)
+        return dict(found or {})
 
     def _scalar(self, node: yaml.ScalarNode, key: Key) -> Any:
         kind = node.tag.rpartition(":")[2]
