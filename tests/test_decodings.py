@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slmkit_decoding.delay import Delay as DelayLayout
 
-from slmkit.api import CodeSpec, MisfitError, OptionsError, Speech, Text
+from slmkit.api import Aligned, CodeSpec, MisfitError, OptionsError, Speech, Text
 from slmkit.generation.sampling import Sampling
 from slmkit.host import build
 from slmkit.lm import layouts
 from slmkit.lm.layouts import NOTHING
+from slmkit.lm.vocabulary import Vocabulary
 from slmkit.testing import check_decoding
 from slmkit.testing.strategies import random_segments, small_model
 
@@ -64,6 +65,10 @@ def test_delays_that_do_not_serve_are_refused(delays: list[int]) -> None:
         ("delay", {"delays": [0, 5, 9]}),
         ("depth", {"delays": [0, 0, 0], "width": 16, "heads": 2}),
         ("depth", {"shared": False, "width": 16, "heads": 2, "layers": 1}),
+        ("monologue", {"ahead": 3, "width": 16, "heads": 2}),
+        ("monologue", {"ahead": 1, "delays": [0, 4, 0], "head": "linear"}),
+        ("ar-nar", {"width": 16, "heads": 2, "layers": 1}),
+        ("soundstorm", {"width": 16, "heads": 2, "layers": 1, "steps": 3}),
     ],
 )
 def test_options_keep_the_laws(name: str, values: dict[str, object]) -> None:
@@ -118,9 +123,36 @@ def test_growing_a_vocabulary_keeps_what_was_learnt() -> None:
     assert [each.shape[-1] for each in after[1:]] == [8, 9]
 
 
+def test_words_run_ahead_of_their_sound() -> None:
+    options = {"ahead": 1, "delays": [0, 1]}
+    lm = small_model(build("decoding", "monologue", options), CodeSpec(24000, 320, (7, 8)))
+    v = lm.vocabulary
+    one = Aligned(np.array([2, -1]), np.array([[1, 2], [3, 4]]))
+    grid = lm.lay([Text("a"), one])
+    start, end, pad = v.id_of("<sosp>"), v.id_of("<eosp>"), v.id_of("<pad>")
+    first, second = v.code_range(0).start, v.code_range(1).start
+    assert grid.tokens.tolist() == [
+        [0, start, 2, pad, pad, end],
+        [NOTHING, NOTHING, NOTHING, first + 1, first + 2, NOTHING],
+        [NOTHING, NOTHING, NOTHING, NOTHING, second + 3, second + 4],
+    ]
+
+
+def test_text_beside_speech_needs_a_stream() -> None:
+    lm = small_model(build("decoding", "delay"), CodeSpec(24000, 320, (7, 8)))
+    with pytest.raises(MisfitError, match="no stream for text beside speech"):
+        lm.lay([Aligned(np.array([2, -1]), np.array([[1, 2], [3, 4]]))])
+
+
+def test_only_the_last_speech_can_go_on() -> None:
+    lm = small_model(build("decoding", "flat"), CodeSpec(16000, 320, (7,)))
+    with pytest.raises(MisfitError, match="only the last segment"):
+        lm.lay([Speech(np.array([[1]]), ends=False), Text("a")])
+
+
 class ForgetsTheEnd(DelayLayout):
-    def body(self, ids: np.ndarray, end: int) -> np.ndarray:
-        return super().body(ids[:, :-1], end)
+    def body(self, ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+        return super().body(ids[:, :-1], vocabulary)
 
 
 class WaitsTooLittle(DelayLayout):

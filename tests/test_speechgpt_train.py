@@ -49,21 +49,21 @@ def hidden(lm: SpeechLM) -> torch.Tensor:
 def test_the_vocabulary_grows_in_the_published_order() -> None:
     lm = model()
     text = lm.vocabulary.size
-    grow(lm, {"world": 1}, style_of("released"), SPEC)
+    grow(lm, {"world": 1}, style_of("released"))
     assert lm.vocabulary.size == text
-    grow(lm, {"speech": 1}, style_of("released"), SPEC)
+    grow(lm, {"speech": 1}, style_of("released"))
     assert lm.vocabulary.code_range() == range(text, text + 11)
     assert lm.vocabulary.id_of("<sosp>") == text + 11
-    grow(lm, {"chain": 1}, style_of("released"), SPEC)
+    grow(lm, {"chain": 1}, style_of("released"))
     assert lm.vocabulary.id_of("[Human]") == text + 13
     assert lm.vocabulary.size == text + 17
-    grow(lm, {"chain": 1}, style_of("released"), SPEC)
+    grow(lm, {"chain": 1}, style_of("released"))
     assert lm.vocabulary.size == text + 17, "growing twice adds nothing"
 
 
 def test_lora_trains_the_projections_alone_and_folds_in_exactly(tmp_path: Path) -> None:
     lm = model()
-    grow(lm, {"chain": 1}, style_of("short"), SPEC)
+    grow(lm, {"chain": 1}, style_of("short"))
     names = set(lm.state_dict())
     adapt(lm, TrainOptions(lora_rank=4, lora_dropout=0.0))
     learnt = {name for name, p in lm.named_parameters() if p.requires_grad}
@@ -95,7 +95,7 @@ def test_released_weights_load_whole_and_under_their_own_style_only(tmp_path: Pa
     rows = text_part().size + 11 + 2 + 4
     theirs = published(tmp_path, rows)
     lm = model(weights=str(tmp_path))
-    grow(lm, {"chain": 1}, style_of("released"), SPEC)
+    grow(lm, {"chain": 1}, style_of("released"))
     lm.adopt_pretrained(lm.backbone.pretrained_embeddings())
     grid = lm.layout.lay([Text("abc[Human]"), Speech(np.array([[1, 2]]))], lm.vocabulary)
     tokens = GridBatch.of([grid]).tokens
@@ -103,7 +103,7 @@ def test_released_weights_load_whole_and_under_their_own_style_only(tmp_path: Pa
         ours = lm.head.logits(lm.backbone(lm.embed(tokens)), tokens)[0]
         torch.testing.assert_close(ours, theirs(tokens[:, 0]).logits, atol=1e-5, rtol=1e-4)
     other = model(weights=str(tmp_path))
-    grow(other, {"chain": 1}, style_of("paper"), SPEC)
+    grow(other, {"chain": 1}, style_of("paper"))
     with pytest.raises(WeightsError, match="only under the template style"):
         other.adopt_pretrained(other.backbone.pretrained_embeddings())
 
@@ -111,7 +111,7 @@ def test_released_weights_load_whole_and_under_their_own_style_only(tmp_path: Pa
 def test_a_plain_llama_gives_its_text_rows(tmp_path: Path) -> None:
     theirs = published(tmp_path, text_part().size)
     lm = model(weights=str(tmp_path))
-    grow(lm, {"chain": 1}, style_of("paper"), SPEC)
+    grow(lm, {"chain": 1}, style_of("paper"))
     lm.adopt_pretrained(lm.backbone.pretrained_embeddings())
     rows = theirs.get_input_embeddings().weight
     assert torch.equal(lm.embedding[0].weight[: len(rows)], rows)

@@ -1,1 +1,1 @@
-"""Layouts, heads and decoding strategies."""
+"""Layouts, heads, refiners and decoding strategies."""

@@ -9,7 +9,7 @@ import numpy as np
 from slmkit.api import CodeSpec, NoOptions, Segment, Speech, State
 from slmkit.lm.layouts import coarse_first
 from slmkit.lm.vocabulary import END_OF_SPEECH, Vocabulary
-from slmkit_decoding.spans import Spans, only
+from slmkit_decoding.spans import Spans, only, possible
 
 
 class CoarseFirst(Spans):
@@ -27,8 +27,11 @@ class CoarseFirst(Spans):
     def streams(self, spec: CodeSpec) -> int:
         return 1
 
-    def body(self, ids: np.ndarray, end: int) -> np.ndarray:
-        return np.append(coarse_first(ids), [[end]], axis=1)
+    def body(self, ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+        return np.append(coarse_first(ids), [[vocabulary.id_of(END_OF_SPEECH)]], axis=1)
+
+    def opening(self, ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+        return ids[:1]
 
     def begun(self) -> State:
         return {"books": [[]]}
@@ -40,7 +43,7 @@ class CoarseFirst(Spans):
         if token == vocabulary.id_of(END_OF_SPEECH):
             return [], None
         books: list[list[int]] = state["books"]
-        if not any(token in each for each in self._next(books, vocabulary)):
+        if not any(token in each for each in self._next(state, vocabulary)):
             return [], state
         here = len(books) - 1
         if token in vocabulary.code_range(here):
@@ -57,16 +60,17 @@ class CoarseFirst(Spans):
         self, state: State, picked: Sequence[int], vocabulary: Vocabulary
     ) -> tuple[range, ...]:
         books = state["books"]
-        ranges = self._next(books, vocabulary)
+        ranges = self._next(state, vocabulary)
         whole = len(books) == vocabulary.codebooks and len(books[-1]) == len(books[0])
         if whole or not books[0]:
             return (*ranges, only(vocabulary.id_of(END_OF_SPEECH)))
         return ranges
 
-    def _next(self, books: list[list[int]], vocabulary: Vocabulary) -> tuple[range, ...]:
+    def _next(self, state: State, vocabulary: Vocabulary) -> tuple[range, ...]:
         """The codes that may follow: of this codebook, of the next one, or of either."""
+        books: list[list[int]] = state["books"]
         here, last = len(books) - 1, len(books) == vocabulary.codebooks
         goes_on = here == 0 or len(books[-1]) < len(books[0])
         goes_over = not last and len(books[-1]) == len(books[0]) > 0
-        ranges = (vocabulary.code_range(here),) if goes_on else ()
-        return (*ranges, vocabulary.code_range(here + 1)) if goes_over else ranges
+        ranges = (possible(state, here, len(books[-1]), vocabulary),) if goes_on else ()
+        return (*ranges, possible(state, here + 1, 0, vocabulary)) if goes_over else ranges

@@ -10,7 +10,7 @@ from slmkit.api import CodeSpec, MisfitError, Segment, Speech, State
 from slmkit.lm.layouts import NOTHING, check_delays, delayed
 from slmkit.lm.vocabulary import END_OF_SPEECH, Vocabulary
 from slmkit_decoding.plugin import DelayOptions
-from slmkit_decoding.spans import Spans, only
+from slmkit_decoding.spans import Spans, only, possible
 
 
 class Delay(Spans):
@@ -43,15 +43,18 @@ class Delay(Spans):
             return (*vocabulary.words, *first)
         return (vocabulary.code_range(stream),) if stream < vocabulary.codebooks else ()
 
-    def body(self, ids: np.ndarray, end: int) -> np.ndarray:
+    def body(self, ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
         frames, delays = ids.shape[1], self._delays(ids.shape[0])
         laid = delayed(ids, delays)
         if frames == 0:
             laid = laid[:, :0]
         if laid.shape[1] == frames:
             laid = np.pad(laid, ((0, 0), (0, 1)), constant_values=NOTHING)
-        laid[0, frames] = end
+        laid[0, frames] = vocabulary.id_of(END_OF_SPEECH)
         return laid
+
+    def opening(self, ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+        return delayed(ids, self._delays(ids.shape[0]))[:, : ids.shape[1]]
 
     def begun(self) -> State:
         return {"columns": [], "at": 0, "frames": None}
@@ -67,7 +70,7 @@ class Delay(Spans):
         finished: list[Segment] = []
         due = at - last
         if due >= 0 and (frames is None or due < frames):
-            frame = _frame(columns, delays, vocabulary)
+            frame = frame_of(columns, delays, vocabulary)
             finished = [] if frame is None else [Speech(frame)]
         # without frames there is nothing to wait for
         if frames is not None and (frames == 0 or at + 1 >= frames + max(1, last)):
@@ -85,10 +88,10 @@ class Delay(Spans):
             frames = at
         due = at - self._delays(vocabulary.codebooks)[stream]
         there = due >= 0 and (frames is None or due < frames)
-        return (vocabulary.code_range(stream),) if there else ()
+        return (possible(state, stream, due, vocabulary),) if there else ()
 
 
-def _frame(
+def frame_of(
     columns: list[list[int]], delays: Sequence[int], vocabulary: Vocabulary
 ) -> np.ndarray | None:
     """The frame [k, 1] that the last of these columns finishes, where each of its codes is one."""

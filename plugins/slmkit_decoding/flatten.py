@@ -26,8 +26,11 @@ class Flatten(Spans):
     def streams(self, spec: CodeSpec) -> int:
         return 1
 
-    def body(self, ids: np.ndarray, end: int) -> np.ndarray:
-        return np.append(flatten(ids), [[end]], axis=1)
+    def body(self, ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+        return np.append(flatten(ids), [[vocabulary.id_of(END_OF_SPEECH)]], axis=1)
+
+    def opening(self, ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+        return flatten(ids)
 
     def begun(self) -> State:
         return {"frame": []}

@@ -1,4 +1,4 @@
-"""Layouts, heads and decoding strategies."""
+"""Layouts, heads, refiners and decoding strategies."""
 
 from __future__ import annotations
 
@@ -14,6 +14,20 @@ class DelayOptions:
     delays: list[int] | None = option(
         None, "steps that each codebook waits, the first 0; unset: 0, 1, 2, .. (MusicGen)"
     )
+
+
+@dataclass
+class BesideOptions:
+    """How far speech lies behind the text that is said."""
+
+    ahead: int = option(0, "steps by which words run ahead of their sound")
+    delays: list[int] | None = option(
+        None, "steps that each codebook waits, the first 0; unset: 0, 1, 1, .. (Moshi)"
+    )
+
+    def __post_init__(self) -> None:
+        if self.ahead < 0:
+            raise ValueError("words run ahead by no less than 0 steps")
 
 
 @dataclass
@@ -37,6 +51,48 @@ class DepthStrategyOptions(DepthOptions):
     delays: list[int] | None = option(
         None, "steps that each codebook waits; unset: 0, 1, 1, .. (Moshi)"
     )
+
+
+@dataclass
+class MonologueOptions(BesideOptions, DepthOptions):
+    """How far speech lies behind the text, and what goes through the streams of a step."""
+
+    head: str = option("depth", "depth, or linear: streams of a step do not know of each other")
+
+    def __post_init__(self) -> None:
+        BesideOptions.__post_init__(self)
+        DepthOptions.__post_init__(self)
+        if self.head not in ("depth", "linear"):
+            raise ValueError(f"the head is depth or linear, not '{self.head}'")
+
+
+@dataclass
+class RefinerOptions:
+    """The size of the network that refines."""
+
+    width: int = option(256, "of its hidden states; published: 1024")
+    layers: int = option(4, "number of layers; published: 12")
+    heads: int = option(4, "attention heads; published: 16 (VALL-E), 8 (SoundStorm)")
+    dropout: float = option(0.1, "share of what a layer adds that is dropped in training")
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.layers, self.heads) < 1 or self.width % (2 * self.heads):
+            raise ValueError("width, layers and heads are at least 1, and width / heads is even")
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout lies in [0, 1)")
+
+
+@dataclass
+class SoundStormOptions(RefinerOptions):
+    """The size of the network, and how often it goes over the first fine codebook."""
+
+    steps: int = option(8, "passes over the first fine codebook; the others take one each")
+    temperature: float = option(1.0, "of the first fine codebook's choices; 0: the best one")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps < 1 or self.temperature < 0:
+            raise ValueError("steps is at least 1, and temperature at least 0")
 
 
 @hookimpl
@@ -64,6 +120,14 @@ def slmkit_layouts() -> list[Declaration]:
             source="AudioLM (Borsos et al. 2022)",
             can=Can(causal=True),
         ),
+        Declaration(
+            name="beside",
+            summary="a stream of text, and behind it one for each codebook, keeping time",
+            target="slmkit_decoding.beside:Beside",
+            options=BesideOptions,
+            source="Moshi (Defossez et al. 2024), Mini-Omni (Xie and Wu 2024)",
+            can=Can(streaming=True, causal=True),
+        ),
     ]
 
 
@@ -83,6 +147,28 @@ def slmkit_heads() -> list[Declaration]:
             options=DepthOptions,
             source="UniAudio (Yang et al. 2023), Moshi (Defossez et al. 2024)",
             can=Can(streaming=True, causal=True),
+        ),
+    ]
+
+
+@hookimpl
+def slmkit_refiners() -> list[Declaration]:
+    return [
+        Declaration(
+            name="valle-nar",
+            summary="codebook after codebook, each at once, from text, a voice and those before",
+            target="slmkit_decoding.valle_nar:ValleNar",
+            options=RefinerOptions,
+            source="VALL-E (Wang et al. 2023)",
+            can=Can(),
+        ),
+        Declaration(
+            name="soundstorm",
+            summary="masked codes by confidence: many passes on one codebook, one on the others",
+            target="slmkit_decoding.soundstorm:SoundStorm",
+            options=SoundStormOptions,
+            source="SoundStorm (Borsos et al. 2023)",
+            can=Can(),
         ),
     ]
 
@@ -126,6 +212,30 @@ def slmkit_decodings() -> list[Declaration]:
             summary="coarse-first + linear: one codebook after the other",
             target="slmkit_decoding.strategies:CoarseFirst",
             source="AudioLM (Borsos et al. 2022)",
+            can=Can(causal=True),
+        ),
+        Declaration(
+            name="monologue",
+            summary="beside + depth: the words that are said in a stream of their own",
+            target="slmkit_decoding.strategies:Monologue",
+            options=MonologueOptions,
+            source="Moshi (Defossez et al. 2024), Mini-Omni (Xie and Wu 2024)",
+            can=can,
+        ),
+        Declaration(
+            name="ar-nar",
+            summary="flatten + linear for the first codebook, valle-nar for the others",
+            target="slmkit_decoding.strategies:ArNar",
+            options=RefinerOptions,
+            source="VALL-E (Wang et al. 2023)",
+            can=Can(causal=True),
+        ),
+        Declaration(
+            name="soundstorm",
+            summary="flatten + linear for the first codebook, soundstorm for the others",
+            target="slmkit_decoding.strategies:SoundStorm",
+            options=SoundStormOptions,
+            source="SoundStorm (Borsos et al. 2023)",
             can=Can(causal=True),
         ),
     ]

@@ -8,23 +8,29 @@ from dataclasses import replace
 
 import numpy as np
 
-from slmkit.api import Layout, MisfitError, Segment, Segments, Speech, State, Text
+from slmkit.api import Aligned, Layout, MisfitError, Segment, Segments, Speech, State, Text
 from slmkit.lm.grid import Grid
 from slmkit.lm.layouts import NOTHING
 from slmkit.lm.pieces import join
-from slmkit.lm.vocabulary import END_OF_SPEECH, START_OF_SPEECH, Vocabulary
+from slmkit.lm.vocabulary import START_OF_SPEECH, Vocabulary
 
 
 class Spans(Layout):
     """Segments one after another. A layout of this kind says how the codes lie within a span.
 
     A reader's state holds whether it is `speaking`, in text the `ids` that are not all `told` yet,
-    and in speech what the layout needs besides.
+    and in speech what the layout needs besides; of an utterance that a prompt has begun also the
+    ids that are `known` [k, t], and how many of its frames are still to be `skipped`.
     """
 
     @abstractmethod
-    def body(self, ids: np.ndarray, end: int) -> np.ndarray:
+    def body(self, ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
         """Ids [k, t] of codes laid on [s, l], with the id of `<eosp>` where it belongs."""
+
+    @abstractmethod
+    def opening(self, ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+        """The same [s, l] of codes whose utterance goes on: all steps before the first that is not
+        known."""
 
     @abstractmethod
     def begun(self) -> State:
@@ -47,6 +53,8 @@ class Spans(Layout):
         return (range(vocabulary.size),)
 
     def lay(self, segments: Segments, vocabulary: Vocabulary) -> Grid:
+        if any(isinstance(segment, Speech) and not segment.ends for segment in segments[:-1]):
+            raise MisfitError("only the last segment can be speech that does not end")
         laid = [self._laid(segment, vocabulary) for segment in segments]
         ends = np.cumsum([part.shape[1] for part in laid], dtype=np.int64).tolist()
         streams = laid[0].shape[0] if laid else 1
@@ -56,17 +64,26 @@ class Spans(Layout):
         for segment, (start, end) in zip(segments, spans, strict=True):
             learn[:, start:end] = segment.learn
         real = tokens != NOTHING
-        return Grid(tokens, real, learn & real, spans)
+        last = segments[-1] if segments else None
+        going = last.codes if isinstance(last, Speech) and not last.ends else None
+        return Grid(tokens, real, learn & real, spans, going=going)
 
     def _laid(self, segment: Segment, vocabulary: Vocabulary) -> np.ndarray:
         if isinstance(segment, Text):
             return self._in_first(vocabulary.encode(segment.text), vocabulary)
         if isinstance(segment, Speech):
             ids = vocabulary.encode_codes(segment.codes)
-            start = self._in_first([vocabulary.id_of(START_OF_SPEECH)], vocabulary)
-            body = self.body(ids, vocabulary.id_of(END_OF_SPEECH))
-            return np.concatenate([start, body], axis=1)
+            body = self.body(ids, vocabulary) if segment.ends else self.opening(ids, vocabulary)
+            return np.concatenate([self._start(vocabulary), body], axis=1)
+        return self.beside(segment, vocabulary)
+
+    def beside(self, segment: Aligned, vocabulary: Vocabulary) -> np.ndarray:
+        """Speech with text in a stream of its own, on [s, l]. Raises MisfitError where there is
+        none."""
         raise MisfitError(f"the layout {type(self).__name__} has no stream for text beside speech")
+
+    def _start(self, vocabulary: Vocabulary) -> np.ndarray:
+        return self._in_first([vocabulary.id_of(START_OF_SPEECH)], vocabulary)
 
     def _in_first(self, ids: Sequence[int], vocabulary: Vocabulary) -> np.ndarray:
         laid = np.full((self._count(vocabulary), len(ids)), NOTHING, dtype=np.int64)
@@ -97,12 +114,26 @@ class Spans(Layout):
     def open(self, vocabulary: Vocabulary) -> State:
         return {"speaking": False, "ids": [], "told": 0}
 
+    def resume(self, codes: np.ndarray, vocabulary: Vocabulary) -> State:
+        ids = vocabulary.encode_codes(codes)
+        state: State = {**self.begun(), "speaking": True, "known": ids, "skipped": 0}
+        told = 0
+        for tokens in self.opening(ids, vocabulary).T.tolist():
+            pieces, after = self.take(tokens, state, vocabulary)
+            assert after is not None, "an opening does not end"
+            told, state = told + len(pieces), after
+        return {**state, "skipped": codes.shape[1] - told}
+
     def step(
         self, tokens: Sequence[int], state: State, vocabulary: Vocabulary
     ) -> tuple[list[Segment], State]:
         if state["speaking"]:
             pieces, after = self.take(tokens, state, vocabulary)
-            return pieces, self.open(vocabulary) if after is None else after
+            if pieces and state.get("skipped"):
+                pieces, state = [], {**state, "skipped": state["skipped"] - 1}
+            if after is None:
+                return pieces, self.open(vocabulary)
+            return pieces, {**after, "skipped": state.get("skipped", 0)}
         if tokens[0] == vocabulary.id_of(START_OF_SPEECH):
             nothing_yet = Speech(np.zeros((vocabulary.codebooks, 0), dtype=np.int64))
             return (
@@ -123,6 +154,14 @@ class Spans(Layout):
         if state["speaking"]:
             return self.speakable(state, picked, vocabulary)
         return () if picked else vocabulary.written
+
+
+def possible(state: State, codebook: int, frame: int, vocabulary: Vocabulary) -> range:
+    """The ids that a codebook can hold at a frame: one, where the prompt has it."""
+    known = state.get("known")
+    if known is not None and frame < known.shape[1]:
+        return only(int(known[codebook, frame]))
+    return vocabulary.code_range(codebook)
 
 
 def only(token: int) -> range:

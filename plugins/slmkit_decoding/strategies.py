@@ -1,10 +1,21 @@
-"""The strategies: which layout and which head."""
+"""The strategies: which layout, which head, and which refiner."""
 
 from __future__ import annotations
 
-from slmkit.api import CodeSpec, Decoding, Generator, MisfitError, NoOptions
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from slmkit.api import CodeSpec, Decoding, Generator, MisfitError, NoOptions, Refinement
 from slmkit.lm.layouts import check_delays
-from slmkit_decoding.plugin import DelayOptions, DepthStrategyOptions
+from slmkit_decoding.plugin import (
+    DelayOptions,
+    DepthOptions,
+    DepthStrategyOptions,
+    MonologueOptions,
+    RefinerOptions,
+    SoundStormOptions,
+)
 
 
 class Flat(Decoding):
@@ -13,7 +24,7 @@ class Flat(Decoding):
     def __init__(self, options: NoOptions) -> None:
         self.options = options
 
-    def plan(self, spec: CodeSpec) -> tuple[Generator, ...]:
+    def plan(self, spec: CodeSpec) -> tuple[Generator]:
         return (Generator(layout="flatten", head="linear"),)
 
 
@@ -23,7 +34,7 @@ class CoarseFirst(Decoding):
     def __init__(self, options: NoOptions) -> None:
         self.options = options
 
-    def plan(self, spec: CodeSpec) -> tuple[Generator, ...]:
+    def plan(self, spec: CodeSpec) -> tuple[Generator]:
         return (Generator(layout="coarse-first", head="linear"),)
 
 
@@ -33,7 +44,7 @@ class Parallel(Decoding):
     def __init__(self, options: NoOptions) -> None:
         self.options = options
 
-    def plan(self, spec: CodeSpec) -> tuple[Generator, ...]:
+    def plan(self, spec: CodeSpec) -> tuple[Generator]:
         _keeps_step(spec)
         delays = {"delays": [0] * spec.codebooks}
         return (Generator(layout="delay", head="linear", layout_options=delays),)
@@ -45,7 +56,7 @@ class Delay(Decoding):
     def __init__(self, options: DelayOptions) -> None:
         self.options = options
 
-    def plan(self, spec: CodeSpec) -> tuple[Generator, ...]:
+    def plan(self, spec: CodeSpec) -> tuple[Generator]:
         _keeps_step(spec)
         delays = self.options.delays or list(range(spec.codebooks))
         check_delays(delays, spec.codebooks)
@@ -58,18 +69,65 @@ class Depth(Decoding):
     def __init__(self, options: DepthStrategyOptions) -> None:
         self.options = options
 
-    def plan(self, spec: CodeSpec) -> tuple[Generator, ...]:
+    def plan(self, spec: CodeSpec) -> tuple[Generator]:
         _keeps_step(spec)
+        delays = _one_behind(self.options.delays, spec)
+        return (Generator("delay", "depth", {"delays": delays}, _depth(self.options)),)
+
+
+class Monologue(Decoding):
+    """A step a frame, of text and codes; a small transformer goes through them."""
+
+    def __init__(self, options: MonologueOptions) -> None:
+        self.options = options
+
+    def plan(self, spec: CodeSpec) -> tuple[Generator]:
+        if spec.deduplicated:
+            raise MisfitError("codes that are deduplicated do not keep step with text beside them")
         options = self.options
-        delays = options.delays or [0, *[1] * (spec.codebooks - 1)]
-        check_delays(delays, spec.codebooks)
-        head = {"width": options.width, "layers": options.layers, "heads": options.heads,
-                "shared": options.shared}  # fmt: skip
-        return (
-            Generator(
-                layout="delay", head="depth", layout_options={"delays": delays}, head_options=head
-            ),
-        )
+        layout = {"ahead": options.ahead, "delays": _one_behind(options.delays, spec)}
+        head = _depth(options) if options.head == "depth" else {}
+        return (Generator("beside", options.head, layout, head),)
+
+
+class ArNar(Decoding):
+    """The first codebook step by step, the others by `valle-nar`, each at once."""
+
+    def __init__(self, options: RefinerOptions) -> None:
+        self.options = options
+
+    def plan(self, spec: CodeSpec) -> tuple[Generator, Refinement]:
+        return _refined(spec, "valle-nar", dataclasses.asdict(self.options))
+
+
+class SoundStorm(Decoding):
+    """The first codebook step by step, the others by `soundstorm`, masked code by masked code."""
+
+    def __init__(self, options: SoundStormOptions) -> None:
+        self.options = options
+
+    def plan(self, spec: CodeSpec) -> tuple[Generator, Refinement]:
+        return _refined(spec, "soundstorm", dataclasses.asdict(self.options))
+
+
+def _refined(
+    spec: CodeSpec, refiner: str, options: Mapping[str, Any]
+) -> tuple[Generator, Refinement]:
+    if spec.codebooks < 2:
+        raise MisfitError(f"the refiner '{refiner}' completes codebooks, and there is only one")
+    return Generator("flatten", "linear", codebooks=1), Refinement(refiner, options)
+
+
+def _one_behind(delays: list[int] | None, spec: CodeSpec) -> list[int]:
+    """Moshi's delays, where none are given. Raises MisfitError."""
+    delays = delays or [0, *[1] * (spec.codebooks - 1)]
+    check_delays(delays, spec.codebooks)
+    return delays
+
+
+def _depth(options: DepthOptions) -> dict[str, Any]:
+    """What the head `depth` takes."""
+    return {each.name: getattr(options, each.name) for each in dataclasses.fields(DepthOptions)}
 
 
 def _keeps_step(spec: CodeSpec) -> None:

@@ -36,6 +36,7 @@ class HfBackbone(nn.Module, Backbone):
         kinds_of_attention(self.config)
         table = whole.get_input_embeddings()
         self.width = int(table.weight.shape[1])
+        self.longest = getattr(self.config, "max_position_embeddings", None)
         self._tables = _tables(whole) if options.pretrained else None
         self.model = whole.base_model
         # the vocabulary's tables belong to SpeechLM

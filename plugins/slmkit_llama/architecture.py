@@ -20,6 +20,7 @@ class Architecture:
         head_width: of one head; most models have width / heads.
         rope_scaling: how the rotary frequencies were stretched for long contexts, or None.
         qkv_bias, output_bias, mlp_bias: whether these projections have a bias.
+        longest: steps of the longest sequence that the weights were trained for, or None.
     """
 
     width: int = 256
@@ -34,6 +35,7 @@ class Architecture:
     qkv_bias: bool = False
     output_bias: bool = False
     mlp_bias: bool = False
+    longest: int | None = None
 
 
 CHOSEN = ("width", "layers", "heads", "kv_heads", "hidden", "rope_theta", "norm_eps")
@@ -91,6 +93,7 @@ def of_config(config: Mapping[str, Any], options: LlamaOptions, where: str) -> A
         qkv_bias=biased or kind == "qwen2",
         output_bias=biased and kind != "qwen2",
         mlp_bias=bool(config.get("mlp_bias", False)),
+        longest=config.get("max_position_embeddings"),
     )
     for name in CHOSEN:
         wanted, has = getattr(options, name), getattr(found, name)

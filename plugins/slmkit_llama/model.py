@@ -116,7 +116,7 @@ class Llama(nn.Module, Backbone):
         else:
             config = weights.read_config(self._folder)
             self.shape = of_config(config, options, str(self._folder))
-        self.width = self.shape.width
+        self.width, self.longest = self.shape.width, self.shape.longest
         self.layers = nn.ModuleList(
             Block(self.shape, options.dropout) for _ in range(self.shape.layers)
         )

@@ -53,7 +53,7 @@ def train(options: TrainOptions, context: StageContext) -> None:
     torch.manual_seed(context.seed)
     above = context.left("lm")
     lm = new_model(context, spoken.store.spec) if above is None else load_lm(above)
-    grow(lm, options.tasks, style, spoken.store.spec)
+    grow(lm, options.tasks, style)
     if above is None:
         lm.adopt_pretrained(getattr(lm.backbone, "pretrained_embeddings", lambda: None)())
     if options.adapter:
@@ -105,11 +105,11 @@ def new_model(context: StageContext, spec: CodeSpec) -> SpeechLM:
     return SpeechLM(context.part("backbone"), context.part("decoding"), vocabulary, spec)
 
 
-def grow(lm: SpeechLM, tasks: dict[str, int], style: Style, spec: CodeSpec) -> None:
+def grow(lm: SpeechLM, tasks: dict[str, int], style: Style) -> None:
     """Add units, then the words of the dialogue, once a task needs them."""
     kinds = {task.partition("/")[0] for task in tasks}
     if kinds - {"world", "text"} and not lm.vocabulary.codebooks:
-        units = [Section.codes(size, k) for k, size in enumerate(spec.codebook_sizes)]
+        units = [Section.codes(size, k) for k, size in enumerate(lm.coarse.codebook_sizes)]
         lm.extend(*units, Section.special(START_OF_SPEECH, END_OF_SPEECH))
     if kinds - {"world", "speech"} and style.specials[0] not in lm.vocabulary:
         lm.extend(Section.special(*style.specials))
@@ -117,7 +117,7 @@ def grow(lm: SpeechLM, tasks: dict[str, int], style: Style, spec: CodeSpec) -> N
 
 def lay(lm: SpeechLM, built: Sequence[Example], longest: int) -> list[Grid]:
     """The examples on grids, cut to the longest length."""
-    grids = (lm.layout.lay(example, lm.vocabulary) for example in built)
+    grids = (lm.lay(example) for example in built)
     return [grid.cut(longest) for grid in grids]
 
 

@@ -2,16 +2,10 @@
 
 from slmkit.api.codes import Codes, CodeSpec
 from slmkit.api.contracts import (
-    CONTRACT_OF_KIND,
     Backbone,
     Corpus,
-    Decoding,
-    Generator,
-    Head,
-    Layout,
     Metric,
     Progress,
-    Refiner,
     Result,
     Savable,
     SpeakerEncoder,
@@ -23,6 +17,7 @@ from slmkit.api.contracts import (
     Vocoder,
 )
 from slmkit.api.declare import KINDS, Can, Declaration, NoOptions, option, part_option
+from slmkit.api.decoding import Decoding, Draft, Generator, Head, Layout, Refinement, Refiner
 from slmkit.api.errors import (
     AudioError,
     BrokenPluginError,
@@ -39,6 +34,7 @@ from slmkit.api.errors import (
     nearest,
 )
 from slmkit.api.hooks import HOOK_OF_KIND, hookimpl, hookspec
+from slmkit.api.kinds import CONTRACT_OF_KIND
 from slmkit.api.segments import Aligned, Segment, Segments, Speech, Text
 from slmkit.api.utterances import Interval, Utterance
 
@@ -58,6 +54,7 @@ __all__ = [
     "Declaration",
     "Decoding",
     "DiskFullError",
+    "Draft",
     "Generator",
     "Head",
     "Interval",
@@ -68,6 +65,7 @@ __all__ = [
     "NoOptions",
     "OptionsError",
     "Progress",
+    "Refinement",
     "Refiner",
     "Result",
     "Savable",

@@ -8,21 +8,17 @@ depend on what else is in the batch or on how far it is padded.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from slmkit.api.codes import Codes, CodeSpec
-from slmkit.api.segments import Segment, Segments
 from slmkit.api.utterances import Utterance
 
 if TYPE_CHECKING:
     import torch
-
-    from slmkit.lm.grid import Grid
-    from slmkit.lm.vocabulary import Vocabulary
 
 State = dict[str, Any]
 """What a streaming part carries from step to step: a nested dict of tensors, a value."""
@@ -193,9 +189,14 @@ class Vocoder(Savable, ABC):
 
 
 class Backbone(Savable, ABC):
-    """Embedded steps to hidden states, causally. Also a torch Module."""
+    """Embedded steps to hidden states, causally. Also a torch Module.
+
+    Attributes:
+        longest: steps of the longest sequence that it can take or was made for; None: any number.
+    """
 
     width: int
+    longest: int | None = None
 
     @abstractmethod
     def forward(self, embedded: torch.Tensor) -> torch.Tensor:
@@ -213,97 +214,6 @@ class Backbone(Savable, ABC):
 
         Rows may stand at different positions. Equal to `forward` of the whole, step for step.
         """
-
-
-class Layout(ABC):
-    """Segments laid on a grid [streams, steps], and read back without loss.
-
-    The state of a reader is a value: what was read before the next step.
-    """
-
-    @abstractmethod
-    def streams(self, spec: CodeSpec) -> int:
-        """How many streams the grid has for codes of this kind. Raises MisfitError."""
-
-    @abstractmethod
-    def alphabet(self, stream: int, vocabulary: Vocabulary) -> tuple[range, ...]:
-        """The ids that a stream can hold at all."""
-
-    @abstractmethod
-    def allowed(
-        self, state: State, picked: Sequence[int], vocabulary: Vocabulary
-    ) -> tuple[range, ...]:
-        """The ids that may come next after a state, in the stream after those of the same step that
-        are `picked`; none where the stream has nothing at this step."""
-
-    @abstractmethod
-    def lay(self, segments: Segments, vocabulary: Vocabulary) -> Grid:
-        """The grid of a list of segments."""
-
-    @abstractmethod
-    def read(self, grid: Grid, vocabulary: Vocabulary) -> Segments:
-        """The segments of a grid: the inverse of `lay`."""
-
-    @abstractmethod
-    def open(self, vocabulary: Vocabulary) -> State:
-        """The state of a reader that follows generation, before the first step."""
-
-    @abstractmethod
-    def step(
-        self, tokens: Sequence[int], state: State, vocabulary: Vocabulary
-    ) -> tuple[list[Segment], State]:
-        """Take the tokens [s] of one step; give what is finished by it."""
-
-    @abstractmethod
-    def close(self, state: State, vocabulary: Vocabulary) -> list[Segment]:
-        """What is left when generation ends."""
-
-
-class Head(Savable, ABC):
-    """Hidden states to the tokens of a step. Built as `cls(options, width, sizes)`; a Module.
-
-    `sizes` holds the number of tokens of each stream.
-    """
-
-    @abstractmethod
-    def logits(self, hidden: torch.Tensor, tokens: torch.Tensor) -> list[torch.Tensor]:
-        """For each stream, scores [b, l, size] of the tokens [b, s, l] due at each step."""
-
-    @abstractmethod
-    def sample(
-        self, hidden: torch.Tensor, pick: Callable[[torch.Tensor, int], torch.Tensor]
-    ) -> torch.Tensor:
-        """The next tokens [b, s] from hidden [b, d]; `pick(scores [b, size], stream)` chooses."""
-
-    @abstractmethod
-    def rows(self, stream: int) -> torch.Tensor:
-        """The output weights [size, d] of a stream, a row for each token."""
-
-
-class Refiner(Savable, ABC):
-    """Completes fine codebooks from coarse ones, not one step at a time."""
-
-    @abstractmethod
-    def refine(self, codes: Codes, segments: Segments) -> Codes:
-        """Codes with every codebook, from codes of the first one and what led to them."""
-
-
-@dataclass(frozen=True)
-class Generator:
-    """One step of a decoding strategy: which layout and head make which codebooks."""
-
-    layout: str
-    head: str
-    layout_options: Mapping[str, Any] = field(default_factory=dict)
-    head_options: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Decoding(ABC):
-    """A decoding strategy: a pipeline of generators."""
-
-    @abstractmethod
-    def plan(self, spec: CodeSpec) -> tuple[Generator, ...]:
-        """The generators for codes of this kind, in order. Raises MisfitError."""
 
 
 class Transcriber(Savable, ABC):
@@ -408,20 +318,3 @@ class StageContext(Protocol):
 
     def say(self, line: str) -> None:
         """A line for the person who watches."""
-
-
-CONTRACT_OF_KIND: Mapping[str, type[Any]] = {
-    "corpus": Corpus,
-    "text": TextTokenizer,
-    "tokenizer": Tokenizer,
-    "vocoder": Vocoder,
-    "backbone": Backbone,
-    "layout": Layout,
-    "head": Head,
-    "refiner": Refiner,
-    "decoding": Decoding,
-    "transcriber": Transcriber,
-    "speaker-encoder": SpeakerEncoder,
-    "metric": Metric,
-}
-"""The class that a part of each kind must derive from; a stage is a plain function."""

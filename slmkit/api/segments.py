@@ -24,15 +24,21 @@ class Text:
 
 @dataclass(frozen=True, eq=False)
 class Speech:
-    """Codes [k, t] of one utterance (int64, coarse codebook first)."""
+    """Codes [k, t] of one utterance (int64, coarse codebook first).
+
+    One that does not end (`ends=False`), at the end of a prompt, goes on in the answer: a voice to
+    speak on in, or without frames the wish that speech comes next.
+    """
 
     codes: np.ndarray
     learn: bool = False
+    ends: bool = True
 
 
 @dataclass(frozen=True, eq=False)
 class Aligned:
-    """Text in a stream beside the speech: a text id for each frame [t], and codes [k, t]."""
+    """Text in a stream beside the speech: an id of the text tokenizer for each frame [t], -1 where
+    none is due, and codes [k, t]."""
 
     text_ids: np.ndarray
     codes: np.ndarray

@@ -41,7 +41,9 @@ def ask(
     sound = None if question is None else read_audio(question)
     assistant = open_assistant(run, prompting)
     format = f"{'text' if sound is None else 'speech'}-{'text' if output is None else 'speech'}"
-    sampling = Sampling(temperature, top_k, top_p, longest, stop=assistant.style.stop, seed=seed)
+    sampling = Sampling(
+        temperature, top_k, top_p, most=longest, stop=assistant.style.stop, seed=seed
+    )
     asked = text or "" if sound is None else assistant.hear(torch.from_numpy(sound))
     (reply,) = assistant.ask_many([asked], format, sampling)
     if reply.transcript is not None:

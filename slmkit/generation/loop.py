@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from slmkit.api import Segment, Segments, State
-from slmkit.generation.sampling import Sampling, choose, generators
+from slmkit.api import Segment, Segments, SlmkitError, State
+from slmkit.generation.picker import Picker
+from slmkit.generation.refining import refine, refined
+from slmkit.generation.sampling import Sampling
 from slmkit.lm.grid import Grid, GridBatch
-from slmkit.lm.layouts import NOTHING
 from slmkit.lm.pieces import join
 from slmkit.lm.speechlm import SpeechLM
 
@@ -34,73 +35,29 @@ class Step:
     pieces: list[list[Segment]]
 
 
-class Picker:
-    """Chooses the tokens of a step, stream by stream, among those that the layout allows."""
-
-    def __init__(
-        self, lm: SpeechLM, sampling: Sampling, streams: Sequence[torch.Generator]
-    ) -> None:
-        self.lm, self.sampling, self.streams = lm, sampling, streams
-        self.stops = [lm.vocabulary.id_of(name) for name in sampling.stop]
-        self.masks: dict[tuple[int, tuple[range, ...], bool], Tensor] = {}
-        self.rows: list[int] = []
-        self.states: Sequence[State] = ()
-        self.picked: list[list[int]] = []
-        self.may_stop = True
-
-    def start(self, rows: list[int], states: Sequence[State], may_stop: bool) -> None:
-        """A new step, in which `rows` still go on from `states`."""
-        self.rows, self.states, self.may_stop = rows, states, may_stop
-        self.picked = [[] for _ in states]
-
-    def __call__(self, scores: Tensor, stream: int) -> Tensor:
-        """Tokens [b] in the stream's own numbering, from scores [b, a]."""
-        layout, vocabulary = self.lm.layout, self.lm.vocabulary
-        ranges = {
-            row: layout.allowed(self.states[row], self.picked[row], vocabulary) for row in self.rows
-        }
-        open_rows = [row for row in self.rows if ranges[row]]
-        tokens = scores.new_full((len(scores),), NOTHING, dtype=torch.int64)
-        if open_rows:
-            mask = torch.stack([self._mask(stream, ranges[row]) for row in open_rows])
-            chosen = scores[open_rows].masked_fill(~mask, -torch.inf)
-            draws = [self.streams[row] for row in open_rows]
-            tokens[open_rows] = choose(chosen, self.sampling, draws)
-        shared = self.lm.alphabets[stream].shared(tokens).tolist()
-        for row, token in enumerate(shared):
-            self.picked[row].append(token)
-        return tokens
-
-    def _mask(self, stream: int, ranges: tuple[range, ...]) -> Tensor:
-        key = (stream, ranges, self.may_stop)
-        if key not in self.masks:
-            alphabet = self.lm.alphabets[stream]
-            mask = alphabet.mask(ranges)
-            if not self.may_stop:
-                mask &= ~alphabet.mask([range(stop, stop + 1) for stop in self.stops])
-            self.masks[key] = mask
-        return self.masks[key]
-
-
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def steps(
-    lm: SpeechLM, prompts: Sequence[Grid], sampling: Sampling, rows: Sequence[int] | None = None
+    lm: SpeechLM,
+    prompts: Sequence[Grid],
+    sampling: Sampling,
+    rows: Sequence[int] | None = None,
+    without: Sequence[Grid] | None = None,
 ) -> Iterator[Step]:
     """Generate after prompts of any lengths, side by side.
 
     `rows` numbers the prompts for their random streams (default 0, 1, ..), so that a row's answer
-    is the same alone and in any batch. An answer begins afresh, whatever its prompt ended in.
+    is the same alone and in any batch. An answer begins afresh, but for a prompt whose speech does
+    not end: it goes on with that. `without` are the same prompts without the condition that
+    `sampling.guidance` strengthens. Answers end where the backbone's longest sequence does; who has
+    enough closes the iterator.
     """
-    device = next(lm.parameters()).device
-    batch = GridBatch.of(prompts).to(device)
-    draws = generators(sampling, rows if rows is not None else range(len(prompts)))
-    pick = Picker(lm, sampling, draws)
-    cache = lm.empty_state(len(prompts), int(batch.lengths.max()) + sampling.most)
-    hidden, cache = lm.step(batch.tokens, cache, batch.lengths)
-    last = hidden[torch.arange(len(prompts), device=device), batch.lengths - 1]
-    states = [lm.layout.open(lm.vocabulary) for _ in prompts]
+    rows = rows if rows is not None else range(len(prompts))
+    pick = Picker(lm, sampling, rows)
+    limits = _limits(lm, prompts, sampling.most)
+    last, cache = _read(lm, _with_guides(prompts, sampling, without), max(limits))
+    states = [_opened(lm, prompt) for prompt in prompts]
     going = list(range(len(prompts)))
-    for made in range(sampling.most):
+    for made in range(max(limits)):
         pick.start(going, states, may_stop=made >= sampling.least)
         tokens = lm.sample(last, pick)
         live = torch.zeros(len(prompts), dtype=torch.bool)
@@ -108,33 +65,109 @@ def steps(
         pieces: list[list[Segment]] = [[] for _ in prompts]
         for row in going:
             pieces[row], states[row] = lm.layout.step(pick.picked[row], states[row], lm.vocabulary)
-        full = made + 1 == sampling.most
-        ended = [row for row in going if full or pick.picked[row][0] in pick.stops]
+        ended = [
+            row
+            for row in going
+            if made + 1 == limits[row]
+            or pick.picked[row][0] in pick.stops
+            or (sampling.until is not None and sampling.until(rows[row], pieces[row]))
+        ]
         for row in ended:
             pieces[row] = [*pieces[row], *lm.layout.close(states[row], lm.vocabulary)]
-        yield Step(tokens, live, pieces)
+        yield Step(tokens[: len(prompts)], live.clone(), pieces)
         going = [row for row in going if row not in ended]
         if not going:
             return
-        # rows that have ended are fed what means nothing to the others
-        fed = tokens.masked_fill(~live.to(device)[:, None], 0)[:, :, None]
-        hidden, cache = lm.step(fed, cache)
+        live[ended] = False
+        on = live.to(tokens.device).repeat(len(tokens) // len(live))
+        # rows that have ended stand still, and are fed what means nothing to the others
+        fed = tokens.masked_fill(~on[:, None], 0)[:, :, None]
+        hidden, cache = lm.step(fed, cache, None if bool(live.all()) else on.long())
         last = hidden[:, 0]
 
 
-def stream(lm: SpeechLM, prompt: Segments, sampling: Sampling, row: int = 0) -> Iterator[Segment]:
-    """The answer to one prompt, in pieces: text as it is spelt, frames of codes as they finish."""
-    for step in steps(lm, [lm.layout.lay(prompt, lm.vocabulary)], sampling, [row]):
-        yield from step.pieces[0]
+def _limits(lm: SpeechLM, prompts: Sequence[Grid], most: int) -> list[int]:
+    """Steps of each answer at most. Raises SlmkitError for a prompt that leaves no room for any."""
+    if not prompts or not all(prompt.steps for prompt in prompts):
+        raise SlmkitError("a prompt is empty: there is nothing to go on from")
+    whole = lm.backbone.longest
+    if whole is None:
+        return [most] * len(prompts)
+    longest = max(prompt.steps for prompt in prompts)
+    if longest >= whole:
+        raise SlmkitError(
+            f"a prompt of {longest} steps leaves no room for an answer: the backbone takes {whole} "
+            "in all; shorten the prompt"
+        )
+    return [min(most, whole - prompt.steps) for prompt in prompts]
+
+
+def _with_guides(
+    prompts: Sequence[Grid], sampling: Sampling, without: Sequence[Grid] | None
+) -> Sequence[Grid]:
+    """Prompts, and behind them those that guide. Raises SlmkitError where one lacks the other."""
+    if (sampling.guidance != 1) != (without is not None):
+        raise SlmkitError(
+            f"guidance {sampling.guidance:g} and prompts without the condition go together: give "
+            "both, or guidance 1 and no such prompts"
+        )
+    if without is None:
+        return prompts
+    if len(without) != len(prompts):
+        raise SlmkitError(f"{len(prompts)} prompts, and {len(without)} without their condition")
+    return [*prompts, *without]
+
+
+def _read(lm: SpeechLM, prompts: Sequence[Grid], most: int) -> tuple[Tensor, State]:
+    """Let the model read prompts: hidden states [b, d] behind them, and a cache with room for
+    `most` further steps."""
+    device = next(lm.parameters()).device
+    batch = GridBatch.of(prompts).to(device)
+    cache = lm.empty_state(len(prompts), int(batch.lengths.max()) + most)
+    hidden, cache = lm.step(batch.tokens, cache, batch.lengths)
+    return hidden[torch.arange(len(prompts), device=device), batch.lengths - 1], cache
+
+
+def _opened(lm: SpeechLM, prompt: Grid) -> State:
+    """The state of a reader behind a prompt."""
+    opened: State = (
+        lm.layout.open(lm.vocabulary)
+        if prompt.going is None
+        else lm.layout.resume(prompt.going, lm.vocabulary)
+    )
+    return opened
+
+
+def stream(
+    lm: SpeechLM,
+    prompt: Segments,
+    sampling: Sampling,
+    row: int = 0,
+    without: Segments | None = None,
+) -> Iterator[Segment]:
+    """The answer to one prompt, in pieces: text as it is spelt, frames of codes as they finish,
+    or, where a refiner completes them, utterances. For `without` see `steps`."""
+    guides = None if without is None else [lm.lay(without)]
+    made = steps(lm, [lm.lay(prompt)], sampling, [row], guides)
+    pieces = (piece for step in made for piece in step.pieces[0])
+    yield from pieces if lm.refiner is None else refined(lm, prompt, pieces, sampling, row)
 
 
 def complete(
-    lm: SpeechLM, prompts: Sequence[Segments], sampling: Sampling, rows: Sequence[int] | None = None
+    lm: SpeechLM,
+    prompts: Sequence[Segments],
+    sampling: Sampling,
+    rows: Sequence[int] | None = None,
+    without: Sequence[Segments] | None = None,
 ) -> list[list[Segment]]:
-    """Whole answers to several prompts, as segments."""
-    grids = [lm.layout.lay(prompt, lm.vocabulary) for prompt in prompts]
+    """Whole answers to several prompts, as segments. For `without` see `steps`."""
+    guides = None if without is None else [lm.lay(prompt) for prompt in without]
+    rows = rows if rows is not None else range(len(prompts))
     answers: list[list[Segment]] = [[] for _ in prompts]
-    for step in steps(lm, grids, sampling, rows):
+    for step in steps(lm, [lm.lay(prompt) for prompt in prompts], sampling, rows, guides):
         for answer, pieces in zip(answers, step.pieces, strict=True):
             answer.extend(pieces)
-    return [join(pieces) for pieces in answers]
+    whole = [join(pieces) for pieces in answers]
+    if lm.refiner is not None:
+        refine(lm, prompts, whole, sampling, rows)
+    return whole

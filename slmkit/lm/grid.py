@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from slmkit.api import Draft
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,12 +21,16 @@ class Grid:
         real: bool [s, l], False where a stream has nothing at a step.
         learn: bool [s, l], where the loss counts when that token is the target.
         spans: for each segment, the half-open range of steps in which it lies.
+        drafts: what a refiner learns, each with its codes [k, t].
+        going: the codes [k, t] of an utterance that has not ended with the grid.
     """
 
     tokens: np.ndarray
     real: np.ndarray
     learn: np.ndarray
     spans: tuple[tuple[int, int], ...] = ()
+    drafts: tuple[tuple[Draft, np.ndarray], ...] = ()
+    going: np.ndarray | None = None
 
     @property
     def steps(self) -> int:
@@ -33,7 +39,8 @@ class Grid:
 
     def cut(self, most: int) -> Grid:
         """The first `most` steps."""
-        return Grid(self.tokens[:, :most], self.real[:, :most], self.learn[:, :most], self.spans)
+        kept = self.tokens[:, :most], self.real[:, :most], self.learn[:, :most]
+        return replace(self, tokens=kept[0], real=kept[1], learn=kept[2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +53,14 @@ class GridBatch:
         lengths: int64 [b].
         given: int64 [b, s, l], what the model reads where that is not `tokens`; these stay the
             targets.
+        drafts: those of all grids.
     """
 
     tokens: Tensor
     learn: Tensor
     lengths: Tensor
     given: Tensor | None = None
+    drafts: tuple[tuple[Draft, np.ndarray], ...] = ()
 
     @classmethod
     def of(cls, grids: Sequence[Grid], multiple: int = 1) -> GridBatch:
@@ -64,10 +73,11 @@ class GridBatch:
         for row, grid in enumerate(grids):
             tokens[row, :, : grid.steps] = torch.from_numpy(grid.tokens)
             learn[row, :, : grid.steps] = torch.from_numpy(grid.learn & grid.real)
-        return cls(tokens, learn, torch.tensor([grid.steps for grid in grids]))
+        lengths = torch.tensor([grid.steps for grid in grids])
+        return cls(tokens, learn, lengths, drafts=tuple(d for grid in grids for d in grid.drafts))
 
     def to(self, device: torch.device | str) -> GridBatch:
         """The same batch on another device."""
         given = None if self.given is None else self.given.to(device)
         tokens, learn = self.tokens.to(device), self.learn.to(device)
-        return GridBatch(tokens, learn, self.lengths.to(device), given)
+        return GridBatch(tokens, learn, self.lengths.to(device), given, self.drafts)

@@ -7,18 +7,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from slmkit.api import Backbone, CodeSpec, Decoding, State, VocabularyError, WeightsError
+from slmkit.api import (
+    Backbone,
+    CodeSpec,
+    Decoding,
+    Segments,
+    State,
+    TextTokenizer,
+    VocabularyError,
+    WeightsError,
+)
 from slmkit.host import build
 from slmkit.lm.alphabet import Alphabet
-from slmkit.lm.grid import GridBatch
+from slmkit.lm.drafts import coarse, drafts
+from slmkit.lm.grid import Grid, GridBatch
 from slmkit.lm.layouts import NOTHING
-from slmkit.lm.vocabulary import Section, Vocabulary
+from slmkit.lm.vocabulary import (
+    END_OF_SPEECH,
+    NO_TEXT,
+    START_OF_SPEECH,
+    Section,
+    Vocabulary,
+)
 
 LM_FILE = "lm.json"
 
@@ -27,24 +44,49 @@ class SpeechLM(nn.Module):
     """A language model of text and codes.
 
     The embeddings of a step's streams are summed (MusicGen, Copet et al. 2023); one stream is the
-    ordinary language model.
+    ordinary language model. Where the strategy refines, the model proper knows the first codebooks
+    alone (`coarse`, of `spec`), and `refiner` completes them.
     """
 
     def __init__(
         self, backbone: Backbone, decoding: Decoding, vocabulary: Vocabulary, spec: CodeSpec
     ) -> None:
         super().__init__()
-        (first,) = decoding.plan(spec)
+        first, *rest = decoding.plan(spec)
         self.backbone: Any = backbone
         self.decoding = decoding
-        self.spec = spec
+        self.spec, self.coarse = spec, coarse_spec(decoding, spec)
         self.vocabulary = vocabulary
         self.layout = build("layout", first.layout, first.layout_options)
         self._head = (first.head, first.head_options)
-        self.streams: int = self.layout.streams(spec)
+        self.streams: int = self.layout.streams(self.coarse)
         self.alphabets = self._new_alphabets()
         self.embedding = self._new_embedding()
         self.head = self._new_head()
+        self.refiner: Any = None
+        for step in rest:
+            given, words = self.coarse.codebooks, vocabulary.text.size
+            self.refiner = build(
+                "refiner", step.refiner, step.options, spec=spec, given=given, words=words
+            )
+
+    @classmethod
+    def new(
+        cls,
+        backbone: Backbone,
+        decoding: Decoding,
+        text: TextTokenizer,
+        spec: CodeSpec,
+        *specials: str,
+    ) -> SpeechLM:
+        """A model that knows text, the codes that its strategy makes step by step, the marks of
+        speech, and these special tokens."""
+        books = [
+            Section.codes(size, k)
+            for k, size in enumerate(coarse_spec(decoding, spec).codebook_sizes)
+        ]
+        marks = Section.special(START_OF_SPEECH, END_OF_SPEECH, NO_TEXT, *specials)
+        return cls(backbone, decoding, Vocabulary(text).extend(*books, marks), spec)
 
     def _new_alphabets(self) -> nn.ModuleList:
         ranges = [self.layout.alphabet(s, self.vocabulary) for s in range(self.streams)]
@@ -64,6 +106,13 @@ class SpeechLM(nn.Module):
     @property
     def _alphabets(self) -> list[Alphabet]:
         return list(self.alphabets)  # type: ignore[arg-type]
+
+    def lay(self, segments: Segments) -> Grid:
+        """An example on the grid, together with what the refiner learns from it."""
+        grid: Grid = self.layout.lay(coarse(segments, self.coarse.codebooks), self.vocabulary)
+        if self.refiner is None:
+            return grid
+        return replace(grid, drafts=tuple(drafts(segments, self.vocabulary)))
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Tokens [b, s, l] to the sum of their streams' embeddings [b, l, d]; nothing adds none."""
@@ -105,6 +154,13 @@ class SpeechLM(nn.Module):
         weights = torch.where(self.vocabulary.is_code(due), 1.0, text_weight) * counts
         total = (torch.stack(losses, dim=1) * weights).sum()
         return total / weights.sum().clamp(min=1)
+
+    def refining_loss(self, batch: GridBatch, draw: torch.Generator) -> Tensor | None:
+        """The refiner's own loss, nats; none where there is nothing to refine."""
+        if self.refiner is None or not batch.drafts:
+            return None
+        loss: Tensor = self.refiner.loss(*zip(*batch.drafts, strict=True), draw)
+        return loss
 
     def empty_state(self, batch: int, steps: int) -> State:
         """A preallocated state for generation."""
@@ -177,6 +233,12 @@ class SpeechLM(nn.Module):
                 f"this run has {self.vocabulary.hash}; run the stages above it again"
             )
         self.load_state_dict(load_file(folder / "model.safetensors"))
+
+
+def coarse_spec(decoding: Decoding, spec: CodeSpec) -> CodeSpec:
+    """The codebooks that a strategy makes step by step. Raises MisfitError."""
+    made = decoding.plan(spec)[0].codebooks
+    return spec if made is None else replace(spec, codebook_sizes=spec.codebook_sizes[:made])
 
 
 def embed_or_nothing(table: nn.Module, tokens: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ from slmkit.api import TextTokenizer, VocabularyError
 
 START_OF_SPEECH = "<sosp>"
 END_OF_SPEECH = "<eosp>"
+NO_TEXT = "<pad>"
+"""Stands in a stream of text beside speech at frames to which no text belongs."""
 
 
 @dataclass(frozen=True)
@@ -152,17 +154,14 @@ class Vocabulary:
 
     @cached_property
     def written(self) -> tuple[range, ...]:
-        """The ids that may stand in text: all words but the end of a speech that has not begun."""
-        end = self._specials.get(END_OF_SPEECH)
-        parts = [
-            part
-            for each in self.words
-            for part in (
-                (range(each.start, end), range(end + 1, each.stop))
-                if end is not None and end in each
-                else (each,)
-            )
-        ]
+        """The ids that may stand in text: all words but those that belong into speech."""
+        parts = list(self.words)
+        for name in (END_OF_SPEECH, NO_TEXT):
+            at = self._specials.get(name)
+            if at is not None:
+                split = ((range(p.start, at), range(at + 1, p.stop)) if at in p else (p,)
+                         for p in parts)  # fmt: skip
+                parts = [part for pair in split for part in pair]
         return tuple(part for part in parts if part)
 
     def is_code(self, ids: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from slmkit.testing.decodings import decoding_laws, head_laws
 from slmkit.testing.metrics import metric_laws
 from slmkit.testing.options import options_laws
 from slmkit.testing.parts import check_part
+from slmkit.testing.refiners import refiner_laws
 from slmkit.testing.speakers import speaker_encoder_laws
 from slmkit.testing.strategies import check_decoding
 from slmkit.testing.tally import Tally
@@ -42,6 +43,7 @@ __all__ = [
     "head_laws",
     "metric_laws",
     "options_laws",
+    "refiner_laws",
     "speaker_encoder_laws",
     "text_laws",
     "tokenizer_laws",

@@ -33,9 +33,14 @@ def decoding_laws(make: Callable[[], Decoding]) -> None:
         fits += 1
         assert plan, "a strategy has at least one generator"
         assert make().plan(spec) == plan, "the same codes, the same plan"
-        for generator in plan:
-            make_options(host().find("layout", generator.layout), generator.layout_options)
-            make_options(host().find("head", generator.head), generator.head_options)
+        generator, *rest = plan
+        make_options(host().find("layout", generator.layout), generator.layout_options)
+        make_options(host().find("head", generator.head), generator.head_options)
+        made = generator.codebooks or spec.codebooks
+        complete = made == spec.codebooks or len(rest) == 1
+        assert complete, f"{made} of {spec.codebooks} codebooks are made, and nothing refines them"
+        for refinement in rest:
+            make_options(host().find("refiner", refinement.refiner), refinement.options)
     assert fits, f"it fits none of {len(SPECS)} common kinds of codes"
 
 

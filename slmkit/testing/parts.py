@@ -18,6 +18,7 @@ from slmkit.testing.corpora import corpus_laws
 from slmkit.testing.decodings import decoding_laws, head_laws
 from slmkit.testing.metrics import metric_laws
 from slmkit.testing.options import options_laws
+from slmkit.testing.refiners import refiner_laws
 from slmkit.testing.speakers import speaker_encoder_laws
 from slmkit.testing.strategies import check_decoding
 from slmkit.testing.texts import text_laws
@@ -34,8 +35,8 @@ def check_part(kind: str, name: str, folder: Path, values: Values | None = None)
     """Hold a part on the shelves to the laws of its kind.
 
     It is built with `values` for its options, fitted on a few made-up sounds or sentences where it
-    has to be, and saved below `folder`. A stage is only loaded, and so are layouts and refiners,
-    whose laws need a vocabulary. Raises AssertionError, which says what is broken, or the part's
+    has to be, and saved below `folder`. A stage is only loaded, and so are layouts, whose laws need
+    a vocabulary. Raises AssertionError, which says what is broken, or the part's
     own error where it cannot be built.
     """
     values = values or {}
@@ -133,6 +134,11 @@ def _head(name: str, values: Values, folder: Path) -> None:
     head_laws(lambda width, sizes: build("head", name, values, width=width, sizes=sizes), folder)
 
 
+def _refiner(name: str, values: Values, folder: Path) -> None:
+    refiner_laws(lambda spec, given, words: build("refiner", name, values, spec=spec, given=given,
+                                                  words=words), folder)  # fmt: skip
+
+
 LAWS: Mapping[str, Callable[[str, Values, Path], None]] = {
     "corpus": _kind("corpus", corpus_laws),
     "text": _text,
@@ -140,6 +146,7 @@ LAWS: Mapping[str, Callable[[str, Values, Path], None]] = {
     "vocoder": _vocoder,
     "backbone": _kind("backbone", backbone_laws),
     "head": _head,
+    "refiner": _refiner,
     "decoding": _decoding,
     "transcriber": _kind("transcriber", transcriber_laws),
     "speaker-encoder": _kind("speaker-encoder", speaker_encoder_laws),

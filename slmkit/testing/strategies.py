@@ -12,14 +12,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slmkit.api import CodeSpec, Decoding, MisfitError, Segment, Speech, Text, TextTokenizer
+from slmkit.api import (
+    Aligned,
+    CodeSpec,
+    Decoding,
+    MisfitError,
+    Segment,
+    Speech,
+    Text,
+    TextTokenizer,
+)
 from slmkit.generation.loop import complete, steps, stream
 from slmkit.generation.sampling import Sampling
 from slmkit.host import build
 from slmkit.lm.layouts import NOTHING
 from slmkit.lm.pieces import join
 from slmkit.lm.speechlm import SpeechLM
-from slmkit.lm.vocabulary import END_OF_SPEECH, START_OF_SPEECH, Section, Vocabulary
 
 SPECS = (
     CodeSpec(16000, 320, (7,)),
@@ -52,8 +60,9 @@ def check_decoding(decoding: Decoding) -> None:
         check_decoding(MyStrategy(MyOptions()))
 
     What is laid out is read back, each target is learnt once, no step and no stream sees what comes
-    later, generation with a cache equals generation without, a stream equals the whole answer, and
-    an answer alone equals the one in a batch. Raises AssertionError, which says what is broken.
+    later, generation with a cache equals generation without, a stream equals the whole answer, an
+    answer alone equals the one in a batch, and speech that a prompt has begun goes on. Raises
+    AssertionError, which says what is broken.
     """
     fits = 0
     for spec in SPECS:
@@ -64,25 +73,27 @@ def check_decoding(decoding: Decoding) -> None:
         fits += 1
         lm = small_model(decoding, spec)
         draw = random.Random(0)
-        examples = [random_segments(spec, draw) for _ in range(EXAMPLES)]
+        beside = _takes_text_beside(lm)
+        examples = [random_segments(lm.coarse, draw, beside) for _ in range(EXAMPLES)]
         for segments in examples:
             _reads_back(lm, segments)
             _learns_each_once(lm, segments)
+            for segment in segments:
+                if isinstance(segment, Speech):
+                    _resumes(lm, segment.codes)
         _sees_no_future(lm, examples)
         _caches_what_it_computes(lm)
         _streams_and_batches(lm)
+        _speaks_on(lm)
     assert fits, f"it fits none of {len(SPECS)} kinds of codes"
 
 
 def small_model(decoding: Decoding, spec: CodeSpec, seed: int = 0) -> SpeechLM:
     """An untrained model of two layers, whose weights are large enough to prefer something."""
-    marks = Section.special(START_OF_SPEECH, END_OF_SPEECH), Section.special("<eoh>", STOP)
-    units = [Section.codes(size, k) for k, size in enumerate(spec.codebook_sizes)]
-    vocabulary = Vocabulary(Letters()).extend(*units, *marks)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         backbone = build("backbone", "llama", {"width": 32, "layers": 2, "heads": 2})
-        lm = SpeechLM(backbone, decoding, vocabulary, spec)
+        lm = SpeechLM.new(backbone, decoding, Letters(), spec, "<eoh>", STOP)
         lm.eval()
         with torch.no_grad():
             for weight in [*lm.embedding.parameters(), *lm.head.parameters()]:
@@ -90,8 +101,18 @@ def small_model(decoding: Decoding, spec: CodeSpec, seed: int = 0) -> SpeechLM:
     return lm
 
 
-def random_segments(spec: CodeSpec, draw: random.Random) -> list[Segment]:
-    """Up to five segments, some of them empty speech, some to be learnt."""
+def _takes_text_beside(lm: SpeechLM) -> bool:
+    nothing = np.zeros((lm.coarse.codebooks, 1), dtype=np.int64)
+    try:
+        lm.layout.lay([Aligned(nothing[0], nothing)], lm.vocabulary)
+    except MisfitError:
+        return False
+    return True
+
+
+def random_segments(spec: CodeSpec, draw: random.Random, beside: bool = False) -> list[Segment]:
+    """Up to five segments, some of them empty speech, some to be learnt; some speech has text
+    `beside` it."""
     segments: list[Segment] = []
     for _ in range(draw.randint(0, 5)):
         learn = draw.random() < 0.5
@@ -101,30 +122,41 @@ def random_segments(spec: CodeSpec, draw: random.Random) -> list[Segment]:
         else:
             frames = draw.choice([0, 1, 2, 3, 11])
             rows = [[draw.randrange(size) for _ in range(frames)] for size in spec.codebook_sizes]
-            segments.append(
-                Speech(np.array(rows, dtype=np.int64).reshape(spec.codebooks, frames), learn)
-            )
+            codes = np.array(rows, dtype=np.int64).reshape(spec.codebooks, frames)
+            if beside and frames and draw.random() < 0.5:
+                words = [draw.randrange(-1, len(LETTERS)) for _ in range(frames - 1)]
+                ids = np.array([draw.randrange(len(LETTERS)), *words], dtype=np.int64)
+                segments.append(Aligned(ids, codes, learn))
+            else:
+                segments.append(Speech(codes, learn))
     return segments
 
 
-def told(segments: Sequence[Segment]) -> list[tuple[object, bool]]:
+def told(segments: Sequence[Segment]) -> list[tuple[object, object, bool]]:
     """Segments as values that can be compared."""
-    return [(s.text if isinstance(s, Text) else s.codes.tolist(), s.learn) for s in segments]
+    return [
+        (
+            s.text if isinstance(s, Text) else s.codes.tolist(),
+            s.text_ids.tolist() if isinstance(s, Aligned) else None,
+            s.learn,
+        )
+        for s in segments
+    ]
 
 
 def _apart(segments: Sequence[Segment]) -> list[Segment]:
     """As a reader gives them: each utterance begins with a piece that has no frames."""
     pieces: list[Segment] = []
     for segment in segments:
-        if isinstance(segment, Speech):
+        if not isinstance(segment, Text):
             pieces.append(Speech(segment.codes[:, :0], segment.learn))
-        if not isinstance(segment, Speech) or segment.codes.shape[1]:
+        if isinstance(segment, Text) or segment.codes.shape[1]:
             pieces.append(segment)
     return pieces
 
 
 def _reads_back(lm: SpeechLM, segments: Sequence[Segment]) -> None:
-    grid = lm.layout.lay(segments, lm.vocabulary)
+    grid = lm.lay(segments)
     assert ((grid.tokens == NOTHING) == ~grid.real).all(), "NOTHING stands where nothing is real"
     found = told(lm.layout.read(grid, lm.vocabulary))
     wanted = told(join(_apart(segments)))
@@ -139,19 +171,20 @@ def _reads_back(lm: SpeechLM, segments: Sequence[Segment]) -> None:
 
 
 def _learns_each_once(lm: SpeechLM, segments: Sequence[Segment]) -> None:
-    grid = lm.layout.lay(segments, lm.vocabulary)
-    due = sum(
-        len(lm.vocabulary.encode(s.text)) if isinstance(s, Text) else s.codes.size + 2
-        for s in segments
-        if s.learn and isinstance(s, Text | Speech)
-    )
-    assert int(grid.learn.sum()) == due, f"{due} targets, {int(grid.learn.sum())} are learnt"
+    grid = lm.lay(segments)
+    codes = torch.from_numpy(grid.tokens)
+    spoken = grid.learn & lm.vocabulary.is_code(codes).numpy()
+    due = sum(s.codes.size for s in segments if s.learn and not isinstance(s, Text))
+    assert int(spoken.sum()) == due, f"{due} codes are to be learnt, {int(spoken.sum())} are"
+    for segment, (start, end) in zip(segments, grid.spans, strict=True):
+        wanted = grid.real[:, start:end] & segment.learn
+        assert (grid.learn[:, start:end] == wanted).all(), "a segment is learnt whole or not at all"
     assert not (grid.learn & ~grid.real).any(), "what is not real is not learnt"
 
 
 def _sees_no_future(lm: SpeechLM, examples: Sequence[Sequence[Segment]]) -> None:
     """Changing what comes later, in steps or in streams of a step, changes no score before it."""
-    grid = max((lm.layout.lay(each, lm.vocabulary) for each in examples), key=lambda g: g.steps)
+    grid = max((lm.lay(each) for each in examples), key=lambda g: g.steps)
     tokens = torch.from_numpy(grid.tokens)[None]
     before = _scores(lm, tokens)
     for at in range(1, grid.steps, max(1, grid.steps // 8)):
@@ -193,7 +226,7 @@ def _prompts(lm: SpeechLM) -> list[list[Segment]]:
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def _caches_what_it_computes(lm: SpeechLM) -> None:
     """Greedy generation equals choosing the best allowed token anew from all that came before."""
-    prompt = lm.layout.lay(_prompts(lm)[1], lm.vocabulary)
+    prompt = lm.lay(_prompts(lm)[1])
     made = [step.tokens[0] for step in steps(lm, [prompt], _greedy(40))]
     tokens, state = torch.from_numpy(prompt.tokens)[None], lm.layout.open(lm.vocabulary)
     for number, found in enumerate(made):
@@ -222,10 +255,52 @@ def _streams_and_batches(lm: SpeechLM) -> None:
                 "a stream is the whole answer, in pieces"
             )
             for piece in pieces:
-                if isinstance(piece, Speech) and piece.codes.size:
+                if not isinstance(piece, Text) and piece.codes.size:
                     sizes = np.array(lm.spec.codebook_sizes)[:, None]
-                    assert piece.codes.shape == (lm.spec.codebooks, 1), "a frame has every codebook"
+                    assert len(piece.codes) == lm.spec.codebooks, "a frame has every codebook"
                     assert ((piece.codes >= 0) & (piece.codes < sizes)).all(), "codes in range"
+
+
+def _resumes(lm: SpeechLM, codes: np.ndarray) -> None:
+    """From any beginning of an utterance [k, t] a reader goes on to its end: it allows what is laid
+    out, nothing else where the prompt has the code, and gives the frames that are new."""
+    whole = lm.layout.lay([Speech(codes)], lm.vocabulary).tokens
+    for given in range(codes.shape[1] + 1):
+        opening = lm.layout.lay([Speech(codes[:, :given], ends=False)], lm.vocabulary)
+        begun = opening.steps
+        assert (opening.tokens == whole[:, :begun]).all(), "an utterance that goes on begins alike"
+        state = lm.layout.resume(codes[:, :given], lm.vocabulary)
+        told: list[Segment] = []
+        for step in whole[:, begun:].T.tolist():
+            for place, token in enumerate(step):
+                ranges = lm.layout.allowed(state, step[:place], lm.vocabulary)
+                fits = any(token in each for each in ranges) or (token == NOTHING and not ranges)
+                assert fits, f"after {given} frames stream {place} refuses {token}: {ranges}"
+            pieces, state = lm.layout.step(step, state, lm.vocabulary)
+            told += pieces
+        found = [p.codes for p in told if not isinstance(p, Text)]
+        rest = np.concatenate([codes[:, :0], *found], axis=1)
+        assert np.array_equal(rest, codes[:, given:]), f"after {given} frames {rest.tolist()} came"
+
+
+def _speaks_on(lm: SpeechLM) -> None:
+    """Given the beginning of what it would say itself, it says the rest."""
+    nothing = np.zeros((lm.spec.codebooks, 0), dtype=np.int64)
+    books = lm.coarse.codebooks
+
+    def say(begun: np.ndarray) -> np.ndarray:
+        prompt: list[Segment] = [Text("abc"), Speech(begun, ends=False)]
+        (answer,) = complete(lm, [prompt], _greedy(60))
+        spoken = answer[0] if answer else None
+        return spoken.codes if isinstance(spoken, Speech) else nothing
+
+    said = say(nothing)
+    for given in {1, said.shape[1] // 2} if said.shape[1] else ():
+        # from a later start the same number of steps may reach further
+        rest = say(said[:, :given])[:books, : said.shape[1] - given]
+        assert np.array_equal(rest, said[:books, given:]), (
+            f"after {given} of its own {said.shape[1]} frames it goes on otherwise"
+        )
 
 
 def _greedy(most: int) -> Sampling:

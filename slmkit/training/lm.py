@@ -90,21 +90,32 @@ def blurred(
 
 
 class LmLearner(LightningModule):
-    """A SpeechLM with its optimizer."""
+    """A SpeechLM with its optimizer; its refiner, which shares no weights with it, learns along."""
 
-    def __init__(self, lm: SpeechLM, training: LmTraining) -> None:
+    def __init__(self, lm: SpeechLM, training: LmTraining, seed: int = 0) -> None:
         super().__init__()
-        self.lm = lm
+        self.lm, self.seed = lm, seed
         self.training_options = training
 
     def training_step(self, batch: GridBatch, index: int) -> torch.Tensor:
         loss = self.lm.loss(batch, self.training_options.text_weight)
         self.log("loss", loss, prog_bar=True)
-        return loss
+        refining = self.lm.refining_loss(batch, self._draw(self.global_step))
+        if refining is None:
+            return loss
+        self.log("refiner_loss", refining)
+        return loss + refining
 
     def validation_step(self, batch: GridBatch, index: int) -> None:
         count = int(batch.learn[:, :, 1:].sum())
         self.log("dev_loss", self.lm.loss(batch), batch_size=count)
+        refining = self.lm.refining_loss(batch, self._draw(index))
+        if refining is not None:
+            self.log("dev_refiner_loss", refining, batch_size=len(batch.drafts))
+
+    def _draw(self, number: int) -> torch.Generator:
+        """What a refiner hides at a step: the same in a run that was broken off and goes on."""
+        return torch.Generator().manual_seed(self.seed * 1_000_003 + number)
 
     def configure_optimizers(self) -> Any:
         training = self.training_options
@@ -151,7 +162,7 @@ def fit_lm(
     """Train in place; a broken run goes on from its last checkpoint. Raises DataError."""
     if not train:
         raise DataError("there is nothing to train on: no example was built from the corpus")
-    learner = LmLearner(lm, training)
+    learner = LmLearner(lm, training, context.seed)
     steps = Steps(train, training, lm.vocabulary, context.seed)
     batches = DataLoader(steps, batch_size=None, shuffle=False)
     checks = [GridBatch.of(dev[i : i + 16], multiple=8) for i in range(0, len(dev), 16)]

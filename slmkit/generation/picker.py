@@ -1,0 +1,95 @@
+"""`Picker`: the tokens of a step, chosen among those that the layout allows.
+
+Letters: b (batch), a (tokens of a stream).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from slmkit.api import State
+from slmkit.generation.sampling import Choice, Sampling, choose, generators
+from slmkit.lm.layouts import NOTHING
+from slmkit.lm.speechlm import SpeechLM
+
+Ranges = tuple[range, ...]
+
+
+class Picker:
+    """Handed to a head as `pick`: chooses a step's tokens, stream by stream.
+
+    With guidance the second half of the batch are the same answers without their condition: scores
+    move away from theirs, and they are told the same tokens.
+    """
+
+    def __init__(self, lm: SpeechLM, sampling: Sampling, rows: Sequence[int]) -> None:
+        self.lm, self.sampling, self.rows = lm, sampling, rows
+        self.draws = generators(sampling, rows)
+        self.guided = sampling.guidance != 1
+        self.stops = {lm.vocabulary.id_of(name) for name in sampling.stop}
+        self.said: list[list[list[int]]] = [[[] for _ in rows] for _ in range(lm.streams)]
+        self.masks: dict[tuple[int, Ranges, bool], Tensor] = {}
+        self.going: Sequence[int] = ()
+        self.states: Sequence[State] = ()
+        self.picked: list[list[int]] = []
+        self.may_stop = True
+
+    def start(self, going: Sequence[int], states: Sequence[State], may_stop: bool) -> None:
+        """A new step, in which the rows `going` go on from `states`."""
+        self.going, self.states, self.may_stop = going, states, may_stop
+        self.picked = [[] for _ in self.rows]
+
+    def __call__(self, scores: Tensor, stream: int) -> Tensor:
+        """Tokens [b] in the stream's own numbering, from scores [b, a]."""
+        if self.guided:
+            with_, without = scores.chunk(2)
+            scores = without + self.sampling.guidance * (with_ - without)
+        tokens = torch.full((len(self.rows),), NOTHING)
+        for ranges, rows in self._alike(stream).items():
+            mask = self._mask(stream, ranges)
+            own = scores if len(rows) == len(scores) else scores[rows]
+            said = [self.said[stream][row] for row in rows]
+            draws = [self.draws[row] for row in rows]
+            chosen = choose(own.masked_fill(~mask, -torch.inf), self._choice(ranges), draws, said)
+            tokens[rows] = chosen.cpu()
+        shared = self.lm.alphabets[stream].shared(tokens.to(scores.device)).tolist()  # type: ignore[operator]
+        for row, token in enumerate(shared):
+            self.picked[row].append(token)
+        for said_so_far, token in zip(self.said[stream], tokens.tolist(), strict=True):
+            if token != NOTHING:
+                said_so_far.append(token)
+        tokens = tokens.to(scores.device)
+        return torch.cat([tokens, tokens]) if self.guided else tokens
+
+    def _alike(self, stream: int) -> dict[Ranges, list[int]]:
+        """The rows that have a token in this stream, by what it may be."""
+        layout, vocabulary = self.lm.layout, self.lm.vocabulary
+        alike: dict[Ranges, list[int]] = {}
+        for row in self.going:
+            ranges = layout.allowed(self.states[row], self.picked[row], vocabulary)
+            if ranges:
+                alike.setdefault(ranges, []).append(row)
+        return alike
+
+    def _choice(self, ranges: Ranges) -> Choice:
+        """How tokens are chosen where these are possible: those that may be codes as speech."""
+        vocabulary, speech = self.lm.vocabulary, self.sampling.speech
+        if speech is None:
+            return self.sampling
+        books = [vocabulary.code_range(k) for k in range(vocabulary.codebooks)]
+        spoken = any(each.start in book for each in ranges for book in books)
+        return speech if spoken else self.sampling
+
+    def _mask(self, stream: int, ranges: Ranges) -> Tensor:
+        """Bool [a]: the stream's tokens that are possible."""
+        key = (stream, ranges, self.may_stop)
+        if key not in self.masks:
+            alphabet = self.lm.alphabets[stream]
+            mask = alphabet.mask(ranges)  # type: ignore[operator]
+            if not self.may_stop:
+                mask &= ~alphabet.mask([range(stop, stop + 1) for stop in self.stops])  # type: ignore[operator]
+            self.masks[key] = mask
+        return self.masks[key]
