@@ -16,6 +16,7 @@ PIECES = {
     "codecs_speed",
     "codecs_long",
     "codecs_hubert",
+    "decoding_peers",
 }
 
 

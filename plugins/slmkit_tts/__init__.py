@@ -1,0 +1,1 @@
+"""Text to speech in a given voice, by any decoding strategy."""

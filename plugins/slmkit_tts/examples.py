@@ -1,0 +1,73 @@
+"""What a model of text to speech learns and is asked. Letters: k (codebook), t (frame)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from slmkit.api import DataError, Segment, Speech, Text, Utterance
+from slmkit.data.store import TokenStore
+
+STOP = "<eoa>"
+"""Ends an answer: behind the speech, since delayed codebooks end later than `<eosp>`."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """The utterances of a split with their codes, and for each another one in its voice."""
+
+    utterances: Sequence[Utterance]
+    store: TokenStore
+    prompt_frames: int
+
+    def codes(self, utterance: Utterance) -> np.ndarray:
+        """Int64 [k, t]."""
+        codes: np.ndarray = self.store.row(utterance.id).codes
+        return codes
+
+    def pairs(self, seed: int) -> Iterator[tuple[Utterance, Utterance | None]]:
+        """Each utterance with another one of its speaker, if there is one and it is wanted."""
+        voices: dict[str | None, list[Utterance]] = {}
+        for utterance in self.utterances:
+            voices.setdefault(utterance.speaker, []).append(utterance)
+        draw = random.Random(seed)
+        for utterance in self.utterances:
+            others = voices[utterance.speaker]
+            if self.prompt_frames == 0 or len(others) < 2:
+                yield utterance, None
+                continue
+            at = draw.randrange(len(others) - 1)
+            yield utterance, others[at] if others[at] is not utterance else others[-1]
+
+    def question(self, utterance: Utterance, voice: Utterance | None) -> list[Segment]:
+        """The text, and speech in the voice in which it is to be said."""
+        asked: list[Segment] = [Text(utterance.text or "")]
+        if voice is not None:
+            asked.append(Speech(self.codes(voice)[:, : self.prompt_frames]))
+        return asked
+
+    def example(self, utterance: Utterance, voice: Utterance | None) -> list[Segment]:
+        """The same with its answer, which is to be learnt."""
+        answer = Speech(self.codes(utterance), learn=True), Text(STOP, learn=True)
+        return [*self.question(utterance, voice), *answer]
+
+
+def spoken(
+    utterances: Sequence[Utterance],
+    store: TokenStore,
+    split: str,
+    roles: Sequence[str],
+    prompt_seconds: float,
+) -> Spoken:
+    """What of a corpus can be learnt or asked. Raises DataError where there is nothing."""
+    found: dict[object, Utterance] = {}
+    for u in utterances:
+        if u.audio and u.text and u.split == split and (not roles or u.role in roles):
+            found.setdefault((u.audio, u.start), u)
+    if not found:
+        raise DataError(f"the corpus has no spoken texts in the split '{split}'")
+    frames = round(prompt_seconds * store.spec.frame_rate)
+    return Spoken(list(found.values()), store, frames)

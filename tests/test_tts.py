@@ -1,0 +1,83 @@
+"""Text to speech: what is learnt, what is asked, and what is counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from slmkit_tts.evaluate import speech_of
+from slmkit_tts.examples import STOP, spoken
+
+from slmkit.api import Aligned, CodeSpec, DataError, Speech, Text, Utterance
+from slmkit.data.shards import StoredCodes
+from slmkit.data.store import TokenStore
+
+SPEC = CodeSpec(16000, 320, (7, 8))
+
+
+def utterance(number: int, speaker: str, split: str = "train", role: str = "answer") -> Utterance:
+    return Utterance(
+        id=f"u{number}", audio=Path(f"u{number}.flac"), text=f"text {number}", speaker=speaker,
+        split=split, role=role, duration=1.0,
+    )  # fmt: skip
+
+
+UTTERANCES = [utterance(n, "one" if n % 3 else "two") for n in range(9)] + [
+    utterance(9, "alone"), utterance(10, "one", "test"), utterance(11, "one", role="question")
+]  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TokenStore:
+    made = TokenStore.create(tmp_path / "codes", SPEC, "none")
+    with made.writer() as writer:
+        for number, each in enumerate(UTTERANCES):
+            writer.add(StoredCodes(each.id, np.full((2, 60 + number), number % 7)))
+    return made
+
+
+def test_a_voice_is_another_utterance_of_the_same_speaker(store: TokenStore) -> None:
+    of = spoken(UTTERANCES, store, "train", ["answer"], 1.0)
+    for seed in range(20):
+        for one, voice in of.pairs(seed):
+            if one.speaker == "alone":
+                assert voice is None
+            else:
+                assert voice is not None
+                assert voice.speaker == one.speaker
+                assert voice.id != one.id
+                assert voice.split == "train"
+    drawn = {tuple(v.id for _, v in of.pairs(seed) if v) for seed in range(5)}
+    assert len(drawn) > 1
+
+
+def test_an_example_is_the_question_and_its_answer(store: TokenStore) -> None:
+    of = spoken(UTTERANCES, store, "train", ["answer"], 0.5)
+    one, voice = UTTERANCES[1], UTTERANCES[2]
+    question, example = of.question(one, voice), of.example(one, voice)
+    assert [type(s) for s in example] == [Text, Speech, Speech, Text]
+    assert [s.learn for s in example] == [False, False, True, True]
+    assert isinstance(question[1], Speech)
+    assert question[1].codes.shape == (2, 25), "half a second of the voice at 50 frames a second"
+    assert isinstance(example[2], Speech)
+    assert np.array_equal(example[2].codes, of.codes(one))
+    assert example[3] == Text(STOP, learn=True)
+
+
+def test_without_a_prompt_only_the_text_is_given(store: TokenStore) -> None:
+    of = spoken(UTTERANCES, store, "train", [], 0.0)
+    assert {voice for _, voice in of.pairs(0)} == {None}
+    assert of.question(UTTERANCES[0], None) == [Text("text 0")]
+
+
+def test_a_split_without_speech_is_refused(store: TokenStore) -> None:
+    with pytest.raises(DataError, match="no spoken texts in the split 'dev'"):
+        spoken(UTTERANCES, store, "dev", [], 1.0)
+
+
+def test_what_is_said_is_all_speech_of_an_answer() -> None:
+    one, two = np.array([[1, 2], [3, 4]]), np.array([[5], [6]])
+    answer = [Text("a"), Speech(one), Text("b"), Aligned(np.array([0]), two)]
+    assert speech_of(answer, 2).tolist() == [[1, 2, 5], [3, 4, 6]]
+    assert speech_of([Text("a")], 2).shape == (2, 0)
