@@ -60,6 +60,16 @@ def test_what_is_not_fitted_says_so() -> None:
         build("tokenizer", "mel-km", {"clusters": 9999}).fit([sounds(16000)])
 
 
+@pytest.mark.parametrize("hop", [320, 640])
+def test_griffin_lim_speaks_a_single_unit(hop: int) -> None:
+    """Its wave is shorter than the half window by which the ends of a wave are reflected."""
+    spec = CodeSpec(16000, hop, (16,))
+    codes = Codes.pad([torch.zeros(1, 1, dtype=torch.int64)], spec)
+    wav, lengths = griffin_lim(spec).synthesize(codes)
+    assert lengths.tolist() == [wav.shape[1]] == [hop]
+    assert torch.isfinite(wav).all()
+
+
 @settings(max_examples=40, deadline=None)
 @given(lengths=st.lists(st.sampled_from([1, 22, 320, 321, 700, 5000, 12345]), min_size=2))
 def test_features_are_the_same_to_the_last_bit_in_any_batch(lengths: list[int]) -> None:

@@ -1,1 +1,1 @@
-"""Parts made of log-mel frames: the `mel-km` tokenizer and the `griffin-lim` vocoder."""
+"""Parts made of log-mel frames: the tokenizers `mel-km`, `mel-rvq`, the vocoder `griffin-lim`."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from slmkit.api import Codes, CodeSpec, DataError, MisfitError, Vocoder
-from slmkit.codecs.griffin_lim import griffin_lim, linear_of_mel
+from slmkit.codecs.griffin_lim import wave_of_log_mel
 from slmkit.codecs.mel import LogMel
 from slmkit_mel.plugin import GriffinLimOptions
 
@@ -85,11 +85,7 @@ class GriffinLim(nn.Module, Vocoder):
     def _speak(self, units: Tensor) -> Tensor:
         """The wave [n] of one utterance's frames [t], alone, so that no batch can change it."""
         log_mel = smooth(self.mean[units].flatten(0, 1))
-        magnitude = linear_of_mel(log_mel.exp(), self.mel.filters).T[None]
-        # one spectrum more, so that the wave is as long as the frames say
-        magnitude = torch.cat([magnitude, magnitude[..., -1:]], dim=-1)
-        wav = griffin_lim(magnitude, self.options.window, STEP, self.options.rounds)[0]
-        return wav.clamp(-1.0, 1.0)
+        return wave_of_log_mel(log_mel, self.mel, self.options.rounds)
 
 
 def smooth(spectra: Tensor) -> Tensor:

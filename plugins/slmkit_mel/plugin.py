@@ -1,4 +1,4 @@
-"""Parts made of log-mel frames: the `mel-km` tokenizer and the `griffin-lim` vocoder."""
+"""Parts made of log-mel frames: the tokenizers `mel-km`, `mel-rvq`, the vocoder `griffin-lim`."""
 
 from __future__ import annotations
 
@@ -42,6 +42,39 @@ class MelKmOptions:
 
 
 @dataclass
+class MelRvqOptions:
+    """Codebooks and frames."""
+
+    codebooks: int = option(8, "number of codebooks")
+    clusters: int = option(256, "entries of each codebook")
+    hop_length: int = option(320, "samples at 16 kHz for a frame: 320 is 50 Hz")
+    window: int = option(1024, "samples of the analysis window")
+    mels: int = option(80, "mel bands")
+    frames: int = option(60000, "at most so many frames are kept to fit on")
+    seed: int = option(0, "of the fit")
+
+    def __post_init__(self) -> None:
+        if min(self.codebooks, self.clusters, self.hop_length, self.mels) < 1:
+            raise ValueError("codebooks, clusters, hop_length and mels are at least 1")
+        if self.window < 2 * self.hop_length:
+            raise ValueError(
+                f"windows of {self.window} samples overlap by less than half at frames of "
+                f"{self.hop_length}, and no sound can be made of them: raise window"
+            )
+        if self.frames < self.clusters:
+            raise ValueError(
+                f"{self.frames} frames are too few to fit {self.clusters} clusters: raise frames"
+            )
+
+    def can(self, base: Can) -> Can:
+        """Codebooks, their size and the frame rate are chosen."""
+        from dataclasses import replace
+
+        rate = SAMPLE_RATE / self.hop_length
+        return replace(base, codebooks=self.codebooks, codebook_size=self.clusters, frame_rate=rate)
+
+
+@dataclass
 class GriffinLimOptions:
     """Spectra and rounds."""
 
@@ -60,7 +93,16 @@ def slmkit_tokenizers() -> list[Declaration]:
             options=MelKmOptions,
             can=Can(codebooks=1, sample_rate=SAMPLE_RATE, causal=False),
             source="HuBERT's first iteration (Hsu et al. 2021): k-means of MFCC and deltas",
-        )
+        ),
+        Declaration(
+            name="mel-rvq",
+            summary="residual k-means of log-mel frames, heard by Griffin-Lim; fitted in seconds",
+            target="slmkit_mel.mel_rvq:MelRvq",
+            options=MelRvqOptions,
+            can=Can(sample_rate=SAMPLE_RATE, streaming=True, causal=False, decodes=True),
+            source="the start of SoundStream's quantizer (Zeghidour et al. 2021); Griffin and Lim "
+            "1984",
+        ),
     ]
 
 

@@ -1,12 +1,15 @@
-"""`slmkit show`: one part, all that its author says about it, and its options."""
+"""`slmkit show`: one part, all that its author says about it, and its options; maybe a figure."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from slmkit.cli.drawing import STRATEGY, check_figure, draw
 
 if TYPE_CHECKING:
     from slmkit.api import Can
@@ -16,10 +19,23 @@ UNITS = {"sample_rate": " Hz", "frame_rate": " Hz"}
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a part, as 'slmkit list' gives it.")],
-    kind: Annotated[
-        str | None, typer.Option(help="Its kind, where parts of several kinds share the name.")
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[KIND] NAME",
+            help="Name of a part, as 'slmkit list' gives it, after its kind where parts of several "
+            "kinds share the name.",
+        ),
+    ],
+    kind: Annotated[str | None, typer.Option(help="Its kind, in another place.")] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.svg", help="Draw where a decoding strategy lays a word and then speech."
+        ),
     ] = None,
+    codebooks: Annotated[int, typer.Option(min=1, help="Of the speech in the figure.")] = 4,
+    frames: Annotated[int, typer.Option(min=1, help="Of the speech in the figure.")] = 3,
 ) -> None:
     """Show a part and its options.
 
@@ -27,7 +43,17 @@ def show(
     """
     from slmkit.host import host
 
-    found = host()
+    *kinds, name = words
+    if kind is not None:
+        kinds.append(kind)
+    if len(kinds) > 1:
+        raise typer.BadParameter(f"'{' '.join(words)}': give a part's name, and its kind once")
+    kind = kinds[0] if kinds else None
+    found, drawn = host(), ""
+    if figure is not None:
+        check_figure(kind, figure)
+        kind = STRATEGY
+        drawn = draw(found.find(kind, name), figure, codebooks, frames)
     if kind is None:
         parts = found.named(name)
     else:
@@ -35,6 +61,8 @@ def show(
         parts = offered or [found.find(kind, name)]
     for number, part in enumerate(parts):
         typer.echo(("\n" if number else "") + describe(found, part))
+    if drawn:
+        typer.echo(f"\n{drawn}")
 
 
 def describe(found: Host, part: Shelved) -> str:

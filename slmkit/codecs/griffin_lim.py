@@ -8,6 +8,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from slmkit.codecs.mel import LogMel
+
+
+def wave_of_log_mel(log_mel: Tensor, mel: LogMel, rounds: int = 32) -> Tensor:
+    """The wave [n] in -1..1 of log-mel frames [t, m] such as `mel` makes them, n = t * hop_length.
+
+    Frame i is heard around sample i * hop_length.
+    """
+    magnitude = linear_of_mel(log_mel.exp(), mel.filters).T[None]
+    samples = len(log_mel) * mel.hop_length
+    # the last spectrum once more, so that the wave is as long as the frames say; and again until
+    # the wave is longer than the half window by which its ends are reflected
+    more = max(1, mel.n_fft // (2 * mel.hop_length) + 2 - len(log_mel))
+    magnitude = torch.cat([magnitude, magnitude[..., -1:].expand(-1, -1, more)], dim=-1)
+    wav = griffin_lim(magnitude, mel.n_fft, mel.hop_length, rounds)[0, :samples]
+    return wav.clamp(-1.0, 1.0)
+
 
 def linear_of_mel(mel: Tensor, filters: Tensor, rounds: int = 30) -> Tensor:
     """Magnitudes [.., f] >= 0 whose mel bands are closest to [.., m]; filters [m, f].
@@ -29,13 +46,13 @@ def griffin_lim(
 
     The fast variant (Perraudin et al. 2013), started from random phase of a fixed seed.
     """
-    window = torch.hann_window(n_fft)
+    window = torch.hann_window(n_fft, device=magnitude.device)
     frames = magnitude.shape[-1]
     samples = (frames - 1) * hop_length
     generator = torch.Generator().manual_seed(0)
     # drawn frame by frame, so that a longer batch does not change a row's phase
     turns = torch.rand(frames, magnitude.shape[1], generator=generator).T * (2 * torch.pi)
-    phase = torch.polar(torch.ones_like(turns), turns).expand_as(magnitude)
+    phase = torch.polar(torch.ones_like(turns), turns).to(magnitude.device).expand_as(magnitude)
     before = torch.zeros_like(phase)
     for _ in range(rounds):
         wav = torch.istft(magnitude * phase, n_fft, hop_length, window=window, length=samples)

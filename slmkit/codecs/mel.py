@@ -42,7 +42,8 @@ class LogMel(nn.Module):
 
     Frame i is centred on samples i*hop .. (i+1)*hop; what lies outside the wave counts as silence,
     so that a row's frames are the same alone and in any padded batch, provided that the padding
-    is zeros (`forward` makes it so when `lengths` is given).
+    is zeros (`forward` makes it so when `lengths` is given). Its window begins `before` samples
+    ahead of it.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class LogMel(nn.Module):
         super().__init__()
         self.sample_rate, self.n_fft, self.hop_length = sample_rate, n_fft, hop_length
         self.floor = floor
+        self.before = (n_fft - hop_length) // 2
         self.filters: Tensor
         self.window: Tensor
         filters = mel_filters(sample_rate, n_fft, n_mels, fmin, fmax)
@@ -74,9 +76,12 @@ class LogMel(nn.Module):
             wav = torch.where(real, wav, torch.zeros_like(wav))
         samples = wav.shape[1]
         frames = -(-samples // self.hop_length)
-        left = (self.n_fft - self.hop_length) // 2
-        right = max(0, (frames - 1) * self.hop_length + self.n_fft - left - samples)
-        padded = nn.functional.pad(wav, (left, right))
-        windows = padded.unfold(1, self.n_fft, self.hop_length)[:, :frames]
+        right = max(0, (frames - 1) * self.hop_length + self.n_fft - self.before - samples)
+        padded = nn.functional.pad(wav, (self.before, right))
+        return self.spectra(padded.unfold(1, self.n_fft, self.hop_length)[:, :frames])
+
+    def spectra(self, windows: Tensor) -> Tensor:
+        """Log-mel [.., m] of windows [.., n_fft] of a wave, computed in their precision."""
         magnitude = torch.fft.rfft(windows * self.window).abs()
-        return torch.log((magnitude @ self.filters.T).clamp(min=self.floor))
+        filters = self.filters.to(magnitude.dtype)
+        return torch.log((magnitude @ filters.T).clamp(min=self.floor))

@@ -1,0 +1,80 @@
+"""What a decoding strategy makes of a word and a few frames: a small example to look at.
+
+Letters: k (codebook), t (frame), s (stream), l (step).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from string import ascii_lowercase
+
+import numpy as np
+
+from slmkit.api import CodeSpec, Decoding, Speech, Text, TextTokenizer
+from slmkit.host import build
+from slmkit.lm.layouts import NOTHING
+from slmkit.lm.vocabulary import END_OF_SPEECH, START_OF_SPEECH, Section, Vocabulary
+
+WORD = "hi"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A place on a grid.
+
+    Attributes:
+        kind: "text", "special", "codes" or "nothing".
+        label: a letter of the text, `<sosp>`, `a0` for codebook a of frame 0, or nothing.
+        codebook: of codes.
+    """
+
+    kind: str
+    label: str = ""
+    codebook: int = 0
+
+
+class _Letters(TextTokenizer):
+    """The letters of the word."""
+
+    size = len(WORD)
+
+    def encode(self, text: str) -> list[int]:
+        return [WORD.index(letter) for letter in text]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(WORD[index] for index in ids)
+
+
+def example_grid(decoding: Decoding, codebooks: int, frames: int) -> list[list[Cell]]:
+    """The grid [s][l] of the word and then speech, as a strategy's first generator lays it.
+
+    Raises MisfitError where the strategy is not for so many codebooks.
+    """
+    spec = CodeSpec(24000, 320, (frames,) * codebooks)
+    first, *_ = decoding.plan(spec)
+    layout = build("layout", first.layout, first.layout_options)
+    layout.streams(spec)
+    books = [Section.codes(frames, codebook) for codebook in range(codebooks)]
+    marks = Section.special(START_OF_SPEECH, END_OF_SPEECH)
+    vocabulary = Vocabulary(_Letters()).extend(*books, marks)
+    # the code of each frame is its number, so that an id tells codebook and frame
+    codes = np.tile(np.arange(frames, dtype=np.int64), (codebooks, 1))
+    grid = layout.lay([Text(WORD), Speech(codes)], vocabulary)
+    return [[_cell(token, vocabulary) for token in stream] for stream in grid.tokens.tolist()]
+
+
+def letter(codebook: int) -> str:
+    """The name of a codebook: a, b, .. z, aa, ab, .."""
+    before, last = divmod(codebook, len(ascii_lowercase))
+    return (letter(before - 1) if before else "") + ascii_lowercase[last]
+
+
+def _cell(token: int, vocabulary: Vocabulary) -> Cell:
+    if token == NOTHING:
+        return Cell("nothing")
+    for codebook in range(vocabulary.codebooks):
+        if token in (book := vocabulary.code_range(codebook)):
+            return Cell("codes", f"{letter(codebook)}{token - book.start}", codebook)
+    kind = "special" if vocabulary.is_special(token) else "text"
+    return Cell(kind, vocabulary.decode([token]))
