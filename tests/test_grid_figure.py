@@ -98,13 +98,15 @@ def test_nothing_lies_outside_the_drawing(streams: int) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.sampled_from(STRATEGIES), st.integers(1, 30), st.integers(1, 5))
+@given(st.sampled_from(STRATEGIES), st.integers(2, 30), st.integers(1, 5))
 def test_every_code_stands_in_it_once(name: str, codebooks: int, frames: int) -> None:
     cells = [cell for row in labels(name, codebooks, frames) for cell in row]
-    due = [f"{letter(k)}{t}" for k in range(codebooks) for t in range(frames)]
+    # what a refiner completes is on no grid
+    on_it = 1 if name in ("ar-nar", "soundstorm") else codebooks
+    due = [f"{letter(k)}{t}" for k in range(on_it) for t in range(frames)]
     assert sorted(filter(re.compile(r"[a-z]+\d+").fullmatch, cells)) == sorted(due)
     assert [cells.count(word) for word in ("h", "i", "<sosp>", "<eosp>")] == [1, 1, 1, 1]
-    assert len(set(due)) == codebooks * frames
+    assert len(set(due)) == on_it * frames
 
 
 def test_it_is_as_large_as_it_was_asked_to_be(command: Command, tmp_path: Path) -> None:

@@ -14,7 +14,14 @@ import numpy as np
 from slmkit.api import CodeSpec, Decoding, Speech, Text, TextTokenizer
 from slmkit.host import build
 from slmkit.lm.layouts import NOTHING
-from slmkit.lm.vocabulary import END_OF_SPEECH, START_OF_SPEECH, Section, Vocabulary
+from slmkit.lm.speechlm import coarse_spec
+from slmkit.lm.vocabulary import (
+    END_OF_SPEECH,
+    NO_TEXT,
+    START_OF_SPEECH,
+    Section,
+    Vocabulary,
+)
 
 WORD = "hi"
 
@@ -52,14 +59,14 @@ def example_grid(decoding: Decoding, codebooks: int, frames: int) -> list[list[C
     Raises MisfitError where the strategy is not for so many codebooks.
     """
     spec = CodeSpec(24000, 320, (frames,) * codebooks)
-    first, *_ = decoding.plan(spec)
+    first, made = decoding.plan(spec)[0], coarse_spec(decoding, spec)
     layout = build("layout", first.layout, first.layout_options)
-    layout.streams(spec)
-    books = [Section.codes(frames, codebook) for codebook in range(codebooks)]
-    marks = Section.special(START_OF_SPEECH, END_OF_SPEECH)
+    layout.streams(made)
+    books = [Section.codes(frames, codebook) for codebook in range(made.codebooks)]
+    marks = Section.special(START_OF_SPEECH, END_OF_SPEECH, NO_TEXT)
     vocabulary = Vocabulary(_Letters()).extend(*books, marks)
     # the code of each frame is its number, so that an id tells codebook and frame
-    codes = np.tile(np.arange(frames, dtype=np.int64), (codebooks, 1))
+    codes = np.tile(np.arange(frames, dtype=np.int64), (made.codebooks, 1))
     grid = layout.lay([Text(WORD), Speech(codes)], vocabulary)
     return [[_cell(token, vocabulary) for token in stream] for stream in grid.tokens.tolist()]
 
