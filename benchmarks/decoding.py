@@ -97,7 +97,16 @@ def delay(rounds: int) -> Iterator[Row]:
     begin = torch.full((BOOKS, 1), CODES)
 
     def peer() -> Any:
-        return theirs.generate(begin, max_new_tokens=STEPS, min_new_tokens=STEPS, do_sample=False)
+        return theirs.generate(
+            begin,
+            attention_mask=torch.ones(1, 1, dtype=torch.int64),
+            max_new_tokens=STEPS,
+            min_new_tokens=STEPS,
+            do_sample=False,
+            num_return_sequences=1,
+            decoder_start_token_id=CODES,
+            pad_token_id=CODES,
+        )
 
     works = {"slmkit": lambda: generate(lm, grids, STEPS), "MusicGen of transformers": peer}
     times = in_turn(works, rounds)

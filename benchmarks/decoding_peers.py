@@ -108,6 +108,7 @@ def csm_of_transformers(books: int) -> Any:
 
     tiny = MimiConfig(hidden_size=32, num_filters=4, num_hidden_layers=1, num_attention_heads=2,
                       intermediate_size=32, codebook_size=8, codebook_dim=16, num_quantizers=books,
+                      upsample_groups=32,
                       vector_quantization_hidden_dimension=16)  # fmt: skip
     config = CsmConfig(
         num_codebooks=books,
@@ -118,7 +119,7 @@ def csm_of_transformers(books: int) -> Any:
         num_hidden_layers=LAYERS,
         num_attention_heads=HEADS,
         num_key_value_heads=HEADS,
-        codebook_eos_token_id=None,
+        codebook_eos_token_id=CODES - 2,
         codebook_pad_token_id=CODES - 1,
         bos_token_id=1,
         eos_token_id=None,
