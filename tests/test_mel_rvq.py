@@ -179,6 +179,18 @@ def test_frames_are_the_same_to_the_last_bit_in_any_batch_and_in_any_chunks(
         assert torch.equal(torch.cat(seen, dim=2), whole.values)
 
 
+def test_a_frame_is_the_same_to_the_last_bit_among_any_number() -> None:
+    part = build("tokenizer", "mel-rvq", OPTIONS)
+    wav = torch.cat([babble(seed) for seed in range(100, 104)])
+    hop, window = part.options.hop_length, part.options.window
+    frames = (len(wav) - window) // hop + 1
+    whole = part._spectra(wav, frames)
+    for count in (1, 2, 7):
+        for at in range(0, frames - count, count):
+            some = part._spectra(wav[at * hop :], count)
+            assert torch.equal(some, whole[at : at + count])
+
+
 def test_a_stream_waits_for_no_more_than_a_window() -> None:
     part = fitted(codebooks=2)
     _, state = part.step(babble(100)[None], part.empty_state(1))

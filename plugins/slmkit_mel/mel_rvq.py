@@ -53,7 +53,8 @@ class MelRvq(nn.Module, Tokenizer):
         left = torch.from_numpy(sample_frames(rows, self.options.frames, self.options.seed))
         books = []
         for _ in range(self.options.codebooks):
-            entries = fit_kmeans(left.numpy(), self.options.clusters, self.options.seed)
+            # one start will do: what it misses, the next codebook finds
+            entries = fit_kmeans(left.numpy(), self.options.clusters, self.options.seed, starts=1)
             left = left - entries[assign(left, entries)]
             books.append(entries)
         self.entries.copy_(torch.stack(books))

@@ -48,7 +48,7 @@ class MelRvqOptions:
     codebooks: int = option(8, "number of codebooks")
     clusters: int = option(256, "entries of each codebook")
     hop_length: int = option(320, "samples at 16 kHz for a frame: 320 is 50 Hz")
-    window: int = option(1024, "samples of the analysis window")
+    window: int = option(800, "samples of the analysis window")
     mels: int = option(80, "mel bands")
     frames: int = option(60000, "at most so many frames are kept to fit on")
     seed: int = option(0, "of the fit")

@@ -61,8 +61,9 @@ def _rounding(x: Tensor, centroids: Tensor) -> Tensor:
     return 2 * (x.shape[-1] + 8) * unit * longest * (x.norm(dim=-1) + longest)
 
 
-def fit_kmeans(features: NDArray[np.float32], clusters: int, seed: int) -> Tensor:
-    """Centroids [c, d] of features [f, d]: mini-batch k-means (Sculley 2010) from k-means++.
+def fit_kmeans(features: NDArray[np.float32], clusters: int, seed: int, starts: int = 3) -> Tensor:
+    """Centroids [c, d] of features [f, d]: mini-batch k-means (Sculley 2010) from the best of
+    several starts by k-means++, which take most of the time.
 
     Raises DataError where there are fewer frames than clusters.
     """
@@ -74,7 +75,12 @@ def fit_kmeans(features: NDArray[np.float32], clusters: int, seed: int) -> Tenso
             f"ask for fewer clusters"
         )
     model = MiniBatchKMeans(
-        clusters, batch_size=4096, n_init=3, max_iter=60, random_state=seed, reassignment_ratio=0.0
+        clusters,
+        batch_size=4096,
+        n_init=starts,
+        max_iter=60,
+        random_state=seed,
+        reassignment_ratio=0.0,
     )
     model.fit(features)
     return torch.from_numpy(np.asarray(model.cluster_centers_, dtype=np.float32))
