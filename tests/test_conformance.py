@@ -442,8 +442,31 @@ class IsDeaf(Mean):
         return self.map(embedded * 0)
 
 
-def test_a_sound_backbone_passes(tmp_path: Path) -> None:
-    backbone_laws(Mean, tmp_path)
+class RunsOn(Mean):
+    """Takes the positions of packed examples, and lets them see each other."""
+
+    def forward(self, embedded: Tensor, positions: Tensor | None = None) -> Tensor:
+        return super().forward(embedded)
+
+
+class Packs(Mean):
+    def forward(self, embedded: Tensor, positions: Tensor | None = None) -> Tensor:
+        if positions is None:
+            return super().forward(embedded)
+        parts = embedded.split([*(positions[0] == 0).nonzero()[:, 0].diff().tolist(), 9], dim=1)
+        return torch.cat([super(Packs, self).forward(part) for part in parts], dim=1)
+
+
+class WillNotPack(Mean):
+    def forward(self, embedded: Tensor, positions: Tensor | None = None) -> Tensor:
+        if positions is not None:
+            raise MisfitError("one example a row")
+        return super().forward(embedded)
+
+
+@pytest.mark.parametrize("sound", [Mean, Packs, WillNotPack])
+def test_a_sound_backbone_passes(sound: type[Mean], tmp_path: Path) -> None:
+    backbone_laws(sound, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -453,6 +476,7 @@ def test_a_sound_backbone_passes(tmp_path: Path) -> None:
         (CountsPadding, "stepwise differs"),
         (HidesItsState, "not its own"),
         (IsDeaf, "a step sees itself"),
+        (RunsOn, "packed in one row see each other"),
     ],
 )
 def test_a_backbone_that_breaks_a_law_is_found(

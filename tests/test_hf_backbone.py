@@ -97,6 +97,32 @@ def test_a_row_alone_equals_itself_in_a_batch(folder: Path) -> None:
     torch.testing.assert_close(alone[0], together[1, :6], atol=1e-5, rtol=1e-4)
 
 
+def test_examples_in_one_row_do_not_see_each_other(folder: Path) -> None:
+    ours = build("backbone", "hf", {"model": str(folder)}).eval()
+    torch.manual_seed(1)
+    lengths = (6, 2, 1, 3)
+    x = torch.randn(1, sum(lengths), 32, requires_grad=True)
+    positions = torch.cat([torch.arange(n) for n in lengths])[None]
+    packed = ours(x, positions)
+    alone = torch.cat([ours(part) for part in x.split(lengths, dim=1)], dim=1)
+    torch.testing.assert_close(packed, alone, atol=1e-5, rtol=1e-4)
+    (gradient,) = torch.autograd.grad(packed[:, 6:8].square().sum(), x)
+    seen = gradient.abs().sum(dim=-1)[0] > 0
+    assert seen.nonzero()[:, 0].tolist() == [6, 7]
+    assert (ours(x) - alone).abs().max() > 1e-3, "the control: without positions they do"
+    with torch.autocast("cpu", torch.bfloat16):
+        half = ours(x, positions)
+    assert (half - alone).norm() < 0.05 * alone.norm()
+
+
+def test_a_model_that_cannot_keep_examples_apart_is_refused(tmp_path: Path) -> None:
+    AutoModelForCausalLM.from_config(MISFITS["bloom"]).save_pretrained(tmp_path)
+    ours = build("backbone", "hf", {"model": str(tmp_path)})
+    with pytest.raises(MisfitError, match=r"'bloom'.*leave out packing") as refused:
+        ours(torch.randn(1, 4, 32), torch.tensor([[0, 1, 0, 1]]))
+    assert "\n" not in str(refused.value)
+
+
 def test_a_state_has_an_end_and_a_model_has_a_place(folder: Path, tmp_path: Path) -> None:
     ours = build("backbone", "hf", {"model": str(folder), "pretrained": False}).eval()
     assert ours.pretrained_embeddings() is None
@@ -128,12 +154,25 @@ def test_half_precision_and_checkpointing_change_the_cost_alone(tmp_path: Path) 
     options = {"model": str(tmp_path)}
     plain = build("backbone", "hf", options).train()
     frugal = build("backbone", "hf", {**options, "gradient_checkpointing": True}).train()
+    asked = build("backbone", "hf", options).train()
+    asked.checkpoint_layers()
     half = build("backbone", "hf", {**options, "dtype": "bfloat16"}).eval()
     x = torch.randn(2, 5, 32)
-    for part in (plain, frugal):
-        part(x).square().sum().backward()
-    for ours, theirs in zip(frugal.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad)
+    kept = {}
+    for part in (plain, frugal, asked):
+        kept[part] = 0
+
+        def count(tensor: torch.Tensor, part: torch.nn.Module = part) -> torch.Tensor:
+            kept[part] += tensor.nbytes
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            loss = part(x).square().sum()
+        loss.backward()
+    assert kept[frugal] == kept[asked] < 0.5 * kept[plain]
+    for part in (frugal, asked):
+        for ours, theirs in zip(part.parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(ours.grad, theirs.grad)
     hidden, state = half.step(x, half.empty_state(2, 5))
     assert state["layers"]["0"]["keys"].dtype == torch.bfloat16
     assert hidden.dtype == torch.float32

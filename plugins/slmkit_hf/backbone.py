@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from slmkit.api import Backbone, MisfitError, OptionsError, State, WeightsError
 from slmkit.codecs import cache
+from slmkit.codecs.packed_attention import own_example
 from slmkit_hf.plugin import HfBackboneOptions
 from slmkit_hf.rows import RowCache, kinds_of_attention, masks
 
@@ -42,19 +43,45 @@ class HfBackbone(nn.Module, Backbone):
         # the vocabulary's tables belong to SpeechLM
         self.model.set_input_embeddings(nn.Identity())
         if options.gradient_checkpointing:
-            self.model.gradient_checkpointing_enable()
+            self.checkpoint_layers()
         self._cache_shape: tuple[int, int, int] | None = None
+        self._packs = False
 
     @property
     def _dtype(self) -> torch.dtype:
         dtype: torch.dtype = next(self.model.parameters()).dtype
         return dtype
 
-    def forward(self, embedded: Tensor) -> Tensor:
-        """[b, l, d] -> [b, l, d]; padding belongs at the end, where causality hides it."""
+    def forward(self, embedded: Tensor, positions: Tensor | None = None) -> Tensor:
+        """[b, l, d] -> [b, l, d]; padding belongs at the end, where causality hides it.
+
+        `positions` int64 [b, l] of examples that lie end to end: none sees another. The first call
+        with them tries whether the model keeps to that, and raises MisfitError where it does not.
+        """
+        apart: dict[str, Any] = {}
+        if positions is not None:
+            if not self._packs:
+                self._probe_packing()
+            apart = self._apart(positions)
         taken = embedded.to(self._dtype)
-        hidden = self.model(inputs_embeds=taken, use_cache=False).last_hidden_state
+        hidden = self.model(inputs_embeds=taken, use_cache=False, **apart).last_hidden_state
         return hidden.to(embedded.dtype)
+
+    def _apart(self, positions: Tensor) -> dict[str, Any]:
+        """The arguments that keep packed examples apart."""
+        columns = torch.arange(positions.shape[1], device=positions.device)[None]
+        mask = masks(self.config, own_example(positions), columns, self._dtype)
+        return {"position_ids": positions, "attention_mask": mask}
+
+    def checkpoint_layers(self) -> None:
+        """From now on compute the layers again in the backward pass. Raises MisfitError."""
+        try:
+            self.model.gradient_checkpointing_enable()
+        except ValueError as error:
+            raise MisfitError(
+                f"backbone 'hf': '{self.config.model_type}' cannot compute its layers again "
+                f"({str(error).splitlines()[0]}); leave out checkpointing"
+            ) from None
 
     def empty_state(self, batch: int, steps: int) -> State:
         """A cache for `steps` steps of each row. The first call tries whether the model can be
@@ -77,7 +104,7 @@ class HfBackbone(nn.Module, Backbone):
         at = cache.chunk(state, embedded.shape[1], lengths)
         hidden = self.model(
             inputs_embeds=embedded.to(self._dtype),
-            attention_mask=masks(self.config, at, self._dtype),
+            attention_mask=masks(self.config, at.mask, at.positions, self._dtype),
             # padding may lie beyond the last position that the model knows
             position_ids=torch.where(at.slots > 0, at.positions, 0),
             past_key_values=RowCache(state, at),
@@ -118,6 +145,29 @@ class HfBackbone(nn.Module, Backbone):
                 f"different lengths ({reason}); take a model of plain attention"
             )
         return len(found.layers), *shape
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def _probe_packing(self) -> None:
+        """Whether the model gives two examples in one row what it gives each alone."""
+        training = self.training
+        self.eval()
+        try:
+            x = _noise(self.width).to(next(self.model.parameters()))
+            places = torch.arange(PROBED, device=x.device).repeat(2)[None]
+            row = torch.cat((x.flip(1), x), dim=1)
+            packed = self.model(inputs_embeds=row, use_cache=False, **self._apart(places))
+            apart = (packed.last_hidden_state[:, PROBED:] - self(x)).float().norm()
+            fits, reason = bool(apart <= 0.05 * self(x).float().norm()), "they see each other"
+        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            fits, reason = False, f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        finally:
+            self.train(training)
+        if not fits:
+            raise MisfitError(
+                f"backbone 'hf': '{self.config.model_type}' cannot keep examples in one row apart "
+                f"({reason}); leave out packing"
+            )
+        self._packs = True
 
 
 def _load(options: HfBackboneOptions) -> Any:

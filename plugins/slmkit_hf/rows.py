@@ -55,15 +55,21 @@ def kinds_of_attention(config: Any) -> set[str]:
     return kinds
 
 
-def masks(config: Any, at: cache.Chunk, dtype: torch.dtype) -> Tensor | dict[str, Tensor]:
-    """What is added to the scores [b, 1, l, r] of a chunk: one mask, or one for each kind of
-    layer where a model has both."""
+def masks(
+    config: Any, mask: Tensor, columns: Tensor, dtype: torch.dtype
+) -> Tensor | dict[str, Tensor]:
+    """What is added to the scores [b, 1, l, r]: one mask, or one for each kind of layer where a
+    model has both.
+
+    `mask` bool [b, 1, l, r] says whether a step sees the r-th of its row, `columns` int64 [b, l]
+    which of these it is itself.
+    """
     made = {}
     for kind in kinds_of_attention(config):
-        seen = at.mask
+        seen = mask
         if kind == SLIDING:
-            columns = torch.arange(at.reach, device=seen.device)
-            near = columns > at.positions[:, :, None] - config.sliding_window
+            others = torch.arange(mask.shape[-1], device=mask.device)
+            near = others > columns[:, :, None] - config.sliding_window
             seen = seen & near[:, None]
         hidden = torch.zeros_like(seen, dtype=dtype)
         made[kind] = hidden.masked_fill(~seen, torch.finfo(dtype).min)

@@ -11,10 +11,17 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, silu
+from torch.utils.checkpoint import checkpoint
 
 from slmkit.api import Backbone, State
 from slmkit.codecs import cache
 from slmkit.codecs.attention import causal_attention
+from slmkit.codecs.packed_attention import (
+    Groups,
+    grouped_attention,
+    masked_attention,
+    own_example,
+)
 from slmkit_llama import weights
 from slmkit_llama.architecture import Architecture, of_config, of_options
 from slmkit_llama.norm import RMSNorm
@@ -46,13 +53,21 @@ class Attention(nn.Module):
     def _split(self, projected: Tensor, heads: int) -> Tensor:
         return projected.unflatten(-1, (heads, self.head_width)).transpose(1, 2)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, apart: Groups | Tensor | None = None
+    ) -> Tensor:
+        """[b, l, d] -> [b, l, d]; `apart` are packed examples in groups, or their mask."""
         queries, keys, values = self.project(x, cos, sin)
         if self.kv_heads != self.heads:
             each = self.heads // self.kv_heads
             keys = keys.repeat_interleave(each, dim=1)
             values = values.repeat_interleave(each, dim=1)
-        mixed = causal_attention(queries, keys, values)
+        if apart is None:
+            mixed = causal_attention(queries, keys, values)
+        elif isinstance(apart, Groups):
+            mixed = grouped_attention(queries, keys, values, apart)
+        else:
+            mixed = masked_attention(queries, keys, values, apart)
         return self.o_proj(mixed.transpose(1, 2).flatten(2))
 
     def step(
@@ -94,8 +109,10 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(shape.width, eps=shape.norm_eps)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        x = x + self.dropout(self.self_attn(self.input_layernorm(x), cos, sin))
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, apart: Groups | Tensor | None = None
+    ) -> Tensor:
+        x = x + self.dropout(self.self_attn(self.input_layernorm(x), cos, sin, apart))
         return x + self.dropout(self.mlp(self.post_attention_layernorm(x)))
 
     def step(
@@ -121,6 +138,7 @@ class Llama(nn.Module, Backbone):
             Block(self.shape, options.dropout) for _ in range(self.shape.layers)
         )
         self.norm = RMSNorm(self.width, eps=self.shape.norm_eps)
+        self.checkpointed = False
         self.frequencies: Tensor
         turns = frequencies(self.shape.head_width, self.shape.rope_theta, self.shape.rope_scaling)
         self.register_buffer("frequencies", turns, persistent=False)
@@ -137,14 +155,31 @@ class Llama(nn.Module, Backbone):
             elif name.endswith("_proj.weight"):
                 nn.init.normal_(parameter, std=0.02)
 
-    def forward(self, embedded: Tensor) -> Tensor:
-        """[b, l, d] -> [b, l, d]; padding belongs at the end, where causality hides it."""
-        steps = torch.arange(embedded.shape[1], device=embedded.device)
+    def forward(self, embedded: Tensor, positions: Tensor | None = None) -> Tensor:
+        """[b, l, d] -> [b, l, d]; padding belongs at the end, where causality hides it.
+
+        `positions` int64 [b, l] of examples that lie end to end: none sees another.
+        """
+        apart: Groups | Tensor | None = None
+        if positions is None:
+            steps = torch.arange(embedded.shape[1], device=embedded.device)
+        else:
+            steps = positions[:, None]
+            # groups differ from batch to batch, for which compiled code would be made anew
+            compiling = torch.compiler.is_compiling()
+            apart = own_example(positions) if compiling else Groups.of(positions)
         cos, sin = angles(steps, self.frequencies)
         x = embedded
         for layer in self.layers:
-            x = layer(x, cos, sin)
+            if self.checkpointed and torch.is_grad_enabled():
+                x = checkpoint(layer, x, cos, sin, apart, use_reentrant=False)
+            else:
+                x = layer(x, cos, sin, apart)
         return self.norm(x)
+
+    def checkpoint_layers(self) -> None:
+        """From now on compute the layers again in the backward pass (Chen et al. 2016)."""
+        self.checkpointed = True
 
     def empty_state(self, batch: int, steps: int) -> State:
         """A cache (see `slmkit.codecs.cache`) for `steps` steps of each row."""

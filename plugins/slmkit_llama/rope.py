@@ -83,8 +83,12 @@ class Rotate(torch.autograd.Function):
 
 def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """The rotation itself, written half by half into one new tensor."""
+    first, second = x.chunk(2, dim=-1)
+    if torch.compiler.is_compiling():
+        # compilers fuse this by themselves, and know no products written into views
+        return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
     turned = torch.empty_like(x)
-    (first, second), (to_first, to_second) = x.chunk(2, dim=-1), turned.chunk(2, dim=-1)
+    to_first, to_second = turned.chunk(2, dim=-1)
     torch.mul(first, cos, out=to_first).addcmul_(second, sin, value=-1)
     torch.mul(second, cos, out=to_second).addcmul_(first, sin)
     return turned

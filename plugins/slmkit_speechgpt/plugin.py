@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slmkit.api import Can, Declaration, hookimpl, option
+from slmkit.training.options import LmTraining
 
 SOURCE = "SpeechGPT (Zhang et al. 2023, arXiv 2305.11000)"
 
@@ -16,8 +17,8 @@ class TextOptions:
     style: str = option("short", "spelling of the dialogues: paper, released or short")
 
 
-@dataclass
-class TrainOptions:
+@dataclass(frozen=True)
+class TrainOptions(LmTraining):
     """One stage of training; the model comes from the stage above, or is new."""
 
     tasks: dict[str, int] = option(
@@ -27,15 +28,6 @@ class TrainOptions:
         default_factory=dict,
     )
     style: str = option("short", "spelling of the dialogues: paper, released or short")
-    steps: int = option(1000, "optimizer steps; 0: only put the model together")
-    lr: float = option(1e-3, "peak learning rate")
-    optimizer: str = option("adamw", "adamw, or muon for the backbone's matrices")
-    warmup: int = option(50, "steps of linear warm-up")
-    batch_tokens: int = option(4096, "tokens in a batch, padding included")
-    weight_decay: float = option(0.01, "of matrices")
-    clip: float = option(1.0, "greatest norm of the gradient")
-    noise: float = option(0.0, "share of the units it reads exchanged for random ones")
-    text_weight: float = option(1.0, "how many times a text target counts as much as a unit")
     longest: int = option(1024, "longer examples are cut here")
     block: int = option(0, "join speech-only examples into blocks of so many tokens; 0: do not")
     lora_rank: int = option(0, "rank of LoRA on the attention projections; 0: train everything")

@@ -20,7 +20,7 @@ from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from slmkit.api import CodeSpec, StageContext, UnknownNameError, WeightsError
+from slmkit.api import CodeSpec, StageContext, WeightsError
 from slmkit.data.manifest import load_manifest
 from slmkit.data.store import TokenStore
 from slmkit.lm.dialogue import DIALOGUE_FILE, Style
@@ -28,7 +28,7 @@ from slmkit.lm.grid import Grid
 from slmkit.lm.saving import load_lm, save_lm
 from slmkit.lm.speechlm import SpeechLM
 from slmkit.lm.vocabulary import END_OF_SPEECH, START_OF_SPEECH, Section, Vocabulary
-from slmkit.training.lm import OPTIMIZERS, LmTraining, fit_lm
+from slmkit.training.lm import fit_lm
 from slmkit_speechgpt.instruct import Example, Spoken, blocks, examples
 from slmkit_speechgpt.plugin import TrainOptions
 from slmkit_speechgpt.templates import style_of
@@ -39,8 +39,6 @@ CHECKED = 192
 
 def train(options: TrainOptions, context: StageContext) -> None:
     """Build the examples, grow the vocabulary to what they need, train, and leave the model."""
-    if options.optimizer not in OPTIMIZERS:
-        raise UnknownNameError("optimizer", options.optimizer, OPTIMIZERS)
     style = style_of(options.style)
     spoken = read_spoken(context)
     built = examples(spoken, options.tasks, style, "train", context.seed)
@@ -67,18 +65,7 @@ def train(options: TrainOptions, context: StageContext) -> None:
         return
     if options.lora_rank:
         adapt(lm, options)
-    training = LmTraining(
-        steps=options.steps,
-        lr=options.lr,
-        warmup=options.warmup,
-        batch_tokens=options.batch_tokens,
-        weight_decay=options.weight_decay,
-        clip=options.clip,
-        noise=options.noise,
-        text_weight=options.text_weight,
-        optimizer=options.optimizer,
-    )
-    fit_lm(lm, train_grids, dev_grids, training, context)
+    fit_lm(lm, train_grids, dev_grids, options, context)
     folder = context.folder / "lm"
     if options.lora_rank:
         write_adapter(lm, folder)

@@ -199,8 +199,24 @@ class Backbone(Savable, ABC):
     longest: int | None = None
 
     @abstractmethod
-    def forward(self, embedded: torch.Tensor) -> torch.Tensor:
-        """[b, l, d] -> [b, l, d]; padding belongs at the end, where causality hides it."""
+    def forward(
+        self, embedded: torch.Tensor, positions: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """[b, l, d] -> [b, l, d]; padding belongs at the end, where causality hides it.
+
+        `positions` int64 [b, l] says where several examples lie end to end in a row: the place of
+        each step in its example, a new one beginning at each 0. None sees another. A backbone that
+        cannot keep them apart raises MisfitError, or leaves the argument out.
+        """
+
+    def checkpoint_layers(self) -> None:
+        """From now on compute the layers again in the backward pass instead of keeping what they
+        computed (Chen et al. 2016). Raises MisfitError where a backbone cannot."""
+        from slmkit.api.errors import MisfitError
+
+        raise MisfitError(
+            f"{type(self).__name__} cannot compute its layers again: leave out checkpointing"
+        )
 
     @abstractmethod
     def empty_state(self, batch: int, steps: int) -> State:

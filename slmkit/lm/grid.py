@@ -53,6 +53,8 @@ class GridBatch:
         lengths: int64 [b].
         given: int64 [b, s, l], what the model reads where that is not `tokens`; these stay the
             targets.
+        positions: int64 [b, l], where several examples lie end to end in a row: the place of each
+            step in its example, a new one beginning at each 0.
         drafts: those of all grids.
     """
 
@@ -60,6 +62,7 @@ class GridBatch:
     learn: Tensor
     lengths: Tensor
     given: Tensor | None = None
+    positions: Tensor | None = None
     drafts: tuple[tuple[Draft, np.ndarray], ...] = ()
 
     @classmethod
@@ -76,8 +79,32 @@ class GridBatch:
         lengths = torch.tensor([grid.steps for grid in grids])
         return cls(tokens, learn, lengths, drafts=tuple(d for grid in grids for d in grid.drafts))
 
+    @classmethod
+    def packed(cls, grids: Sequence[Grid], multiple: int = 1) -> GridBatch:
+        """Grids end to end in one row, its length rounded up to a multiple.
+
+        The first step of each is no target: what stands before it is another example. The padding
+        counts as an example of its own.
+        """
+        lengths = [grid.steps for grid in grids]
+        spare = -sum(lengths) % multiple
+        streams = grids[0].tokens.shape[0]
+        padding = np.zeros((streams, spare), dtype=np.int64)
+        positions = np.concatenate([np.arange(n) for n in (*lengths, spare)])
+        tokens = np.concatenate([*(g.tokens for g in grids), padding], axis=1)
+        learn = np.concatenate([*(g.learn & g.real for g in grids), padding > 0], axis=1)
+        learn[:, positions == 0] = False
+        return cls(
+            torch.from_numpy(tokens)[None],
+            torch.from_numpy(learn)[None],
+            torch.tensor([sum(lengths)]),
+            positions=torch.from_numpy(positions)[None],
+            drafts=tuple(d for grid in grids for d in grid.drafts),
+        )
+
     def to(self, device: torch.device | str) -> GridBatch:
         """The same batch on another device."""
         given = None if self.given is None else self.given.to(device)
+        positions = None if self.positions is None else self.positions.to(device)
         tokens, learn = self.tokens.to(device), self.learn.to(device)
-        return GridBatch(tokens, learn, self.lengths.to(device), given, self.drafts)
+        return GridBatch(tokens, learn, self.lengths.to(device), given, positions, self.drafts)

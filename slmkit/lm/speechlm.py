@@ -139,7 +139,9 @@ class SpeechLM(nn.Module):
         steps only: prompts cost no projection to the vocabulary.
         """
         given = batch.tokens if batch.given is None else batch.given
-        hidden = self.backbone(self.embed(given[:, :, :-1]))
+        # only packed batches ask a backbone for more than its first argument
+        packed = () if batch.positions is None else (batch.positions[:, :-1],)
+        hidden = self.backbone(self.embed(given[:, :, :-1]), *packed)
         targets, learn = batch.tokens[:, :, 1:], batch.learn[:, :, 1:]
         rows, steps = learn.any(dim=1).nonzero(as_tuple=True)
         due, counts = targets[rows, :, steps], learn[rows, :, steps]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from slmkit.api import Backbone
+from slmkit.api import Backbone, MisfitError
 
 TOLERANCE = 1e-4
 """Sums of floats may come out in another order step by step."""
@@ -32,6 +33,7 @@ def backbone_laws(make: Callable[[], Backbone], folder: Path) -> None:
     for row, length in enumerate((9, 6)):
         alone = _whole(part, x[row : row + 1, :length])
         _close(alone[0], whole[row, :length], f"row {row} alone differs from the batch")
+    _packed(part, x)
     _steps(part, x, whole)
     part.save(folder)
     restored = _still(make())
@@ -61,6 +63,21 @@ def _no_future(part: Backbone, x: Tensor) -> None:
     assert given.grad is not None
     assert not given.grad[:, step + 1 :].any(), "a step must not see what comes after it"
     assert bool(given.grad[:, step].any(dim=-1).all()), "a step sees itself"
+
+
+def _packed(part: Backbone, x: Tensor) -> None:
+    """Examples end to end in one row are what they are alone; who cannot do it says so."""
+    if "positions" not in inspect.signature(part.forward).parameters:
+        return
+    alone = [_whole(part, x[row : row + 1, :length]) for row, length in enumerate((5, 9))]
+    row = torch.cat((x[:1, :5], x[1:]), dim=1)
+    positions = torch.cat((torch.arange(5), torch.arange(9)))[None]
+    try:
+        with torch.no_grad():
+            packed = part.forward(row, positions)
+    except MisfitError:
+        return
+    _close(packed, torch.cat(alone, dim=1), "examples packed in one row see each other")
 
 
 def _steps(part: Backbone, x: Tensor, whole: Tensor) -> None:

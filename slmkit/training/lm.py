@@ -1,55 +1,29 @@
-"""Training a SpeechLM: one example list, batches by length, one learning-rate schedule."""
+"""Training a SpeechLM on one list of examples."""
 
 from __future__ import annotations
 
-import math
+import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule
 from torch.utils.data import DataLoader, Dataset
 
-from slmkit.api import DataError, StageContext
+from slmkit.api import DataError, MisfitError, StageContext
 from slmkit.data.batches import Budget, step_batch
+from slmkit.data.packing import packed_batch
 from slmkit.lm.grid import Grid, GridBatch
 from slmkit.lm.speechlm import SpeechLM
 from slmkit.lm.vocabulary import Vocabulary
+from slmkit.training.averaging import Averaging
+from slmkit.training.compiling import Compiling
 from slmkit.training.muon import BETAS, MuonAdamW
+from slmkit.training.options import LmTraining
 from slmkit.training.precision import fast_precision
+from slmkit.training.schedules import SCHEDULES
 from slmkit.training.trainer import make_trainer
-
-OPTIMIZERS = ("adamw", "muon")
-
-
-@dataclass(frozen=True)
-class LmTraining:
-    """How a language model is trained.
-
-    Attributes:
-        steps: optimizer steps.
-        lr: peak learning rate.
-        optimizer: "adamw", or "muon" for the backbone's matrices and AdamW for the rest.
-        warmup: steps of linear warm-up; then a cosine down to a tenth.
-        batch_tokens: steps of the grid in a batch, padding included.
-        weight_decay: of matrices; vectors and embeddings are not decayed.
-        clip: greatest norm of the gradient.
-        noise: share of the codes that the model reads, in prompts and in what it has said so far,
-            exchanged for random ones, anew at each step: no single code then decides what was
-            heard, and the text rather than the codes before it decides what is said.
-        text_weight: how many times a text target counts as much as a code.
-    """
-
-    steps: int
-    lr: float
-    warmup: int
-    batch_tokens: int
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    noise: float = 0.0
-    text_weight: float = 1.0
-    optimizer: str = "adamw"
 
 
 class Steps(Dataset[GridBatch]):
@@ -61,14 +35,18 @@ class Steps(Dataset[GridBatch]):
         self.grids, self.training, self.seed = grids, training, seed
         self.vocabulary = vocabulary
         self.lengths = [grid.steps for grid in grids]
-        self.budget = Budget(max_frames=training.batch_tokens)
+        self.budget = Budget(training.batch_items or None, training.batch_tokens)
 
     def __len__(self) -> int:
         return self.training.steps
 
     def __getitem__(self, step: int) -> GridBatch:
-        rows = step_batch(self.lengths, step, self.seed, self.budget)
-        batch = GridBatch.of([self.grids[row] for row in rows], multiple=8)
+        if self.training.packing:
+            rows = packed_batch(self.lengths, step, self.seed, self.training.batch_tokens)
+            batch = GridBatch.packed([self.grids[row] for row in rows], multiple=8)
+        else:
+            rows = step_batch(self.lengths, step, self.seed, self.budget)
+            batch = GridBatch.of([self.grids[row] for row in rows], multiple=8)
         if not self.training.noise:
             return batch
         draw = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
@@ -78,7 +56,9 @@ class Steps(Dataset[GridBatch]):
 def blurred(
     batch: GridBatch, vocabulary: Vocabulary, share: float, draw: torch.Generator
 ) -> GridBatch:
-    """A batch of which the model reads a share of the codes exchanged for random ones."""
+    """A batch of which the model reads a share of the codes, in prompts and in what it has said so
+    far, exchanged for random ones: no single code then decides what was heard, and the text rather
+    than the codes before it decides what is said."""
     given = batch.tokens
     for codebook in range(vocabulary.codebooks):
         ids = vocabulary.code_range(codebook)
@@ -108,10 +88,12 @@ class LmLearner(LightningModule):
 
     def validation_step(self, batch: GridBatch, index: int) -> None:
         count = int(batch.learn[:, :, 1:].sum())
-        self.log("dev_loss", self.lm.loss(batch), batch_size=count)
+        # each device checks some of the batches
+        self.log("dev_loss", self.lm.loss(batch), batch_size=count, sync_dist=True)
         refining = self.lm.refining_loss(batch, self._draw(index))
         if refining is not None:
-            self.log("dev_refiner_loss", refining, batch_size=len(batch.drafts))
+            drafts = len(batch.drafts)
+            self.log("dev_refiner_loss", refining, batch_size=drafts, sync_dist=True)
 
     def _draw(self, number: int) -> torch.Generator:
         """What a refiner hides at a step: the same in a run that was broken off and goes on."""
@@ -135,21 +117,14 @@ class LmLearner(LightningModule):
                 {"params": others, "weight_decay": 0.0},
             ]
             optimizer = torch.optim.AdamW(groups, lr=training.lr, betas=BETAS)
+        factor = SCHEDULES[training.schedule]
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: warm_cosine(step, training.warmup, training.steps)
+            optimizer, lambda step: factor(step, training.warmup, training.steps, training.decay)
         )
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
     def transfer_batch_to_device(self, batch: GridBatch, device: Any, index: int) -> GridBatch:
         return batch.to(device)
-
-
-def warm_cosine(step: int, warmup: int, steps: int) -> float:
-    """Factor of the peak learning rate: linear up, then a cosine down to a tenth."""
-    if step < warmup:
-        return (step + 1) / warmup
-    done = (step - warmup) / max(1, steps - warmup)
-    return 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def fit_lm(
@@ -159,17 +134,37 @@ def fit_lm(
     training: LmTraining,
     context: StageContext,
 ) -> None:
-    """Train in place; a broken run goes on from its last checkpoint. Raises DataError."""
+    """Train in place; a broken run goes on from its last checkpoint.
+
+    Raises DataError without examples, MisfitError for what the backbone cannot do.
+    """
     if not train:
         raise DataError("there is nothing to train on: no example was built from the corpus")
+    if training.packing:
+        check_packing(lm)
+    if training.checkpointing:
+        lm.backbone.checkpoint_layers()
     learner = LmLearner(lm, training, context.seed)
     steps = Steps(train, training, lm.vocabulary, context.seed)
     batches = DataLoader(steps, batch_size=None, shuffle=False)
     checks = [GridBatch.of(dev[i : i + 16], multiple=8) for i in range(0, len(dev), 16)]
+    averaging = Averaging(training.ema)
+    callbacks: list[Callback] = [averaging] if training.ema else []
+    if training.compile:
+        callbacks.append(Compiling(lm, steps[0], context))
     trainer = make_trainer(
         context,
         max_steps=training.steps,
         gradient_clip_val=training.clip,
         precision=fast_precision(),
+        callbacks=callbacks,
     )
     trainer.fit(learner, batches, DataLoader(checks, batch_size=None) if checks else None)
+    averaging.settle(learner)
+
+
+def check_packing(lm: SpeechLM) -> None:
+    """Raise MisfitError where a backbone does not take the positions of packed examples."""
+    if "positions" not in inspect.signature(lm.backbone.forward).parameters:
+        name = type(lm.backbone).__name__
+        raise MisfitError(f"{name} cannot keep examples in one row apart: leave out packing")

@@ -23,9 +23,10 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader, Dataset
 
-from slmkit.api import Progress, StageContext, UnknownNameError
+from slmkit.api import MisfitError, Progress, StageContext, UnknownNameError
 from slmkit.training.arguments import trainer_arguments
 from slmkit.training.devices import TRAINING, announced, disband, helps
 
@@ -78,14 +79,20 @@ def make_trainer(context: StageContext, *, name: str = "", **ours: Any) -> Resum
 
 
 class ResumableTrainer(Trainer):
-    """A `lightning.Trainer` whose `fit` goes on from the stage's checkpoint, if there is one."""
+    """A `lightning.Trainer` whose `fit` goes on from the stage's checkpoint, if there is one.
+
+    Raises MisfitError for arguments that Lightning refuses.
+    """
 
     def __init__(
         self, context: StageContext, place: Place, checkpoint: Path, arguments: dict[str, Any]
     ) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            super().__init__(**arguments)
+            try:
+                super().__init__(**arguments)
+            except (MisconfigurationException, ValueError) as error:
+                raise MisfitError(f"trainer: {' '.join(str(error).split())}") from error
         self.context, self.place, self.checkpoint = context, place, checkpoint
 
     def fit(
@@ -102,7 +109,11 @@ class ResumableTrainer(Trainer):
         name = str(self.checkpoint.parent.relative_to(self.context.folder))
         if helps() and os.environ.get(TRAINING) != name:
             # a helper that was called for a later training of the stage: this one is over
-            model.load_state_dict(torch.load(self.checkpoint, weights_only=True)["state_dict"])
+            saved = torch.load(self.checkpoint, weights_only=True)
+            model.load_state_dict(saved["state_dict"])
+            for callback in self.callbacks:
+                if callback.state_key in saved["callbacks"]:
+                    callback.load_state_dict(saved["callbacks"][callback.state_key])
             return
         with announced(TRAINING, name):
             self._fit(model, Steps(batches, self), checks)

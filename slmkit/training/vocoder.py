@@ -26,8 +26,8 @@ from slmkit.codecs.discriminators import (
 from slmkit.codecs.hifigan import UnitHifiGan
 from slmkit.codecs.losses import SpectralLoss, duration_loss
 from slmkit.codecs.weight_norm import add_weight_norm, remove_weight_norm
-from slmkit.training.lm import warm_cosine
 from slmkit.training.precision import fast_precision
+from slmkit.training.schedules import warm_cosine
 from slmkit.training.trainer import make_trainer
 
 
