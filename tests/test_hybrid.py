@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from slmkit_hybrid.arrange import ARRANGE
 from slmkit_hybrid.evaluate import text_of
+from slmkit_stages.vocoder import merged
 
 from slmkit.api import Aligned, CodeSpec, DataError, Interval, OptionsError, Speech, Text, Utterance
+from slmkit.data.shards import StoredCodes
+from slmkit.data.store import TokenStore
 from slmkit.host import build, host, make_options
 from slmkit.testing.strategies import LETTERS, Letters, small_model
 
@@ -88,3 +93,14 @@ def test_an_unknown_arrangement_is_refused() -> None:
     stage = host().find("stage", "train-hybrid")
     with pytest.raises(OptionsError, match="is none of text-first"):
         make_options(stage, {"arrangement": "sideways"})
+
+
+def test_a_vocoder_learns_from_units_that_are_not_merged(tmp_path: Path) -> None:
+    spec = CodeSpec(16000, 320, (7,))
+    plain = StoredCodes("a", np.array([[3, 3, 5, 5, 5, 3]]))
+    units, durations = merged(plain, TokenStore.create(tmp_path, spec, "none"))
+    assert units.tolist() == [3, 5, 3]
+    assert durations.tolist() == [2, 3, 1]
+    lasting = StoredCodes("a", np.array([[3, 5]]), durations=np.array([4, 1]))
+    units, durations = merged(lasting, TokenStore.create(tmp_path, spec, "none"))
+    assert (units.tolist(), durations.tolist()) == ([3, 5], [4, 1])

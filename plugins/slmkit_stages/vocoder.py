@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 from slmkit.api import Codes, DataError, MisfitError, StageContext, Utterance
@@ -11,6 +12,7 @@ from slmkit.codecs.hifigan import UnitHifiGan
 from slmkit.data.audio import read_utterance
 from slmkit.data.batches import pad_wavs
 from slmkit.data.manifest import load_manifest
+from slmkit.data.shards import StoredCodes
 from slmkit.data.store import TokenStore
 from slmkit.training.vocoder import Spoken, VocoderTraining, fit_unit_vocoder
 from slmkit_stages.plugin import FitVocoderOptions, TrainVocoderOptions
@@ -32,10 +34,8 @@ def train_vocoder(options: TrainVocoderOptions, context: StageContext) -> None:
         spoken = []
         for count, utterance in enumerate(utterances, 1):
             row = store.row(utterance.id)
-            if row.durations is None:
-                raise DataError("the token store holds no durations: tokenize with deduplicate")
             wav = read_utterance(utterance, vocoder.sample_rate)
-            spoken.append(Spoken(row.codes[0], row.durations, wav))
+            spoken.append(Spoken(*merged(row, store), wav))
             progress(count)
     training = VocoderTraining(
         steps=options.steps,
@@ -52,6 +52,15 @@ def train_vocoder(options: TrainVocoderOptions, context: StageContext) -> None:
     torch.manual_seed(context.seed)
     fit_unit_vocoder(generator, vocoder.sample_rate, spoken, training, context)
     context.keep("vocoder", vocoder)
+
+
+def merged(row: StoredCodes, store: TokenStore) -> tuple[np.ndarray, np.ndarray]:
+    """Units of which no neighbours are equal, and how long each lasts: [u], [u]."""
+    if row.durations is not None:
+        return row.codes[0], row.durations
+    codes = Codes.pad([torch.from_numpy(row.codes)], store.spec).deduplicate()
+    assert codes.durations is not None, "merging tells durations"
+    return codes.values[0, 0].numpy(), codes.durations[0].numpy()
 
 
 def fit_vocoder(options: FitVocoderOptions, context: StageContext) -> None:
