@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from slmkit_hybrid.arrange import ARRANGE
 from slmkit_hybrid.evaluate import text_of
@@ -35,6 +35,7 @@ def arranged(name: str, one: Utterance, frames: int) -> list:  # type: ignore[ty
 
 
 @pytest.mark.parametrize("name", ARRANGE)
+@settings(deadline=None)
 @given(st.lists(st.text(LETTERS.strip(), min_size=1, max_size=3), min_size=1, max_size=5),
        st.integers(0, 40))  # fmt: skip
 def test_nothing_is_lost(name: str, words: list[str], more: int) -> None:
