@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from slmkit.training.options import LmTraining
-
 from slmkit.api import Can, Declaration, hookimpl, option
+from slmkit.training.options import LmTraining
 
 ARRANGEMENTS = ("text-first", "interleaved", "monologue", "ahead")
 HELP = "text-first, interleaved (word by word), monologue (in time, beside) or ahead (beside)"

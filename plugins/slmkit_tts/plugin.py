@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from slmkit.training.options import LmTraining
-
 from slmkit.api import Can, Declaration, hookimpl, option
+from slmkit.training.options import LmTraining
 
 
 @dataclass(frozen=True)
