@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slmkit_decoding.delay import Delay as DelayLayout
 
-from slmkit.api import Aligned, CodeSpec, MisfitError, OptionsError, Speech, Text
+from slmkit.api import Aligned, CodeSpec, MisfitError, OptionsError, Speech, Text, WeightsError
 from slmkit.generation.sampling import Sampling
 from slmkit.host import build
 from slmkit.lm import layouts
@@ -209,6 +211,16 @@ def test_impossible_tokens_are_never_chosen() -> None:
 def test_a_width_that_heads_do_not_divide_is_refused() -> None:
     with pytest.raises(OptionsError, match="divide"):
         build("decoding", "depth", {"width": 30, "heads": 4})
+
+
+def test_a_checkpoint_of_another_strategy_is_refused(tmp_path: Path) -> None:
+    spec = CodeSpec(24000, 320, (7, 8))
+    small_model(build("decoding", "parallel"), spec).save(tmp_path)
+    with pytest.raises(WeightsError, match="another decoding strategy"):
+        small_model(build("decoding", "depth", {"width": 16}), spec).restore(tmp_path)
+    again = small_model(build("decoding", "parallel"), spec, seed=1)
+    again.restore(tmp_path)
+    assert torch.equal(again.head.rows(0), small_model(again.decoding, spec).head.rows(0))
 
 
 def test_random_segments_have_some_of_everything() -> None:

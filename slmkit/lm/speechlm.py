@@ -24,6 +24,7 @@ from slmkit.api import (
     VocabularyError,
     WeightsError,
 )
+from slmkit.codecs.published import load_checked
 from slmkit.host import build
 from slmkit.lm.alphabet import Alphabet
 from slmkit.lm.drafts import coarse, drafts
@@ -225,7 +226,8 @@ class SpeechLM(nn.Module):
         (folder / LM_FILE).write_text(json.dumps(record, indent=1) + "\n")
 
     def restore(self, folder: Path) -> None:
-        """Read weights; refuses those of another vocabulary layout (VocabularyError)."""
+        """Read weights. Raises VocabularyError for those of another vocabulary layout, WeightsError
+        for those of another strategy or backbone."""
         from safetensors.torch import load_file
 
         record = json.loads((folder / LM_FILE).read_text())
@@ -234,7 +236,8 @@ class SpeechLM(nn.Module):
                 f"{folder}: the checkpoint was made for vocabulary {record['vocabulary_hash']}, "
                 f"this run has {self.vocabulary.hash}; run the stages above it again"
             )
-        self.load_state_dict(load_file(folder / "model.safetensors"))
+        hint = "were these weights trained with another decoding strategy, or another backbone?"
+        load_checked(self, load_file(folder / "model.safetensors"), str(folder), hint)
 
 
 def coarse_spec(decoding: Decoding, spec: CodeSpec) -> CodeSpec:
