@@ -68,6 +68,9 @@ def test_smoke(recipe: Path, tmp_path: Path, request: pytest.FixtureRequest) -> 
     answer = tmp_path / "answer.wav"
     asked = command("ask", str(tmp_path / "run"), "--text", "what is one plus one")
     assert asked.returncode == 0, asked.stderr
+    question = next((tmp_path / "run").rglob("*.flac"))
+    heard = command("ask", str(tmp_path / "run"), str(question))
+    assert heard.returncode == 0, heard.stderr
     spoken = command("ask", str(tmp_path / "run"), "--text", "one", "-o", str(answer))
     assert (spoken.returncode == 0) == answer.exists()
     assert spoken.returncode == 0 or "no speech" in spoken.stderr
