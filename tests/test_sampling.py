@@ -8,6 +8,7 @@ import torch
 
 from slmkit.api import CodeSpec, SlmkitError, Speech, Text
 from slmkit.generation.loop import complete, steps, stream
+from slmkit.generation.picker import Picker
 from slmkit.generation.sampling import Choice, Sampling, choose, generators, narrow
 from slmkit.host import build
 from slmkit.lm.speechlm import SpeechLM
@@ -141,3 +142,15 @@ def test_answers_end_where_the_backbone_does() -> None:
     lm.backbone.longest = 3
     with pytest.raises(SlmkitError, match="a prompt of 3 steps leaves no room"):
         list(steps(lm, [lm.lay(PROMPT)], Sampling(most=5)))
+
+
+def test_only_a_window_of_what_was_said_is_remembered() -> None:
+    lm = model()
+    aware = Sampling(9.0, window=3, repeats=0.0, top_k=2, most=12, least=12, seed=1)
+    pick = Picker(lm, aware, [0, 1])
+    assert Picker(lm, Sampling(), [0]).window == 0
+    for step in range(5):
+        pick._remember(0, [step, -1])
+    assert pick.said[0] == [[2, 3, 4], []]
+    plain = Sampling(9.0, top_k=2, most=12, least=12, seed=1)
+    assert str(complete(lm, [PROMPT], aware)) != str(complete(lm, [PROMPT], plain))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from slmkit.api import CodeSpec, NoOptions, Segment, Speech, State
+from slmkit.api import NoOptions, Segment, Speech, State
 from slmkit.lm.layouts import coarse_first
 from slmkit.lm.vocabulary import END_OF_SPEECH, Vocabulary
 from slmkit_decoding.spans import Spans, only, possible
@@ -23,9 +23,6 @@ class CoarseFirst(Spans):
 
     def __init__(self, options: NoOptions) -> None:
         self.options = options
-
-    def streams(self, spec: CodeSpec) -> int:
-        return 1
 
     def body(self, ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
         return np.append(coarse_first(ids), [[vocabulary.id_of(END_OF_SPEECH)]], axis=1)

@@ -8,7 +8,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from slmkit.api import Aligned, Layout, MisfitError, Segment, Segments, Speech, State, Text
+from slmkit.api import (
+    Aligned,
+    CodeSpec,
+    Layout,
+    MisfitError,
+    Segment,
+    Segments,
+    Speech,
+    State,
+    Text,
+)
 from slmkit.lm.grid import Grid
 from slmkit.lm.layouts import NOTHING
 from slmkit.lm.pieces import join
@@ -48,6 +58,9 @@ class Spans(Layout):
         self, state: State, picked: Sequence[int], vocabulary: Vocabulary
     ) -> tuple[range, ...]:
         """What is `allowed` within speech."""
+
+    def streams(self, spec: CodeSpec) -> int:
+        return 1
 
     def alphabet(self, stream: int, vocabulary: Vocabulary) -> tuple[range, ...]:
         return (range(vocabulary.size),)

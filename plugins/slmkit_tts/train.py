@@ -32,7 +32,7 @@ def train(options: TrainTtsOptions, context: StageContext) -> None:
     dev_grids = [lm.lay(example) for example in examples(held_out, 0)[:CHECKED]]
     context.say(f"{len(train_grids)} examples, {sum(g.steps for g in train_grids)} steps")
     for name, count in weights_of(lm).items():
-        context.say(f"{name}: {count / 1e6:.2f} M parameters")
+        context.say(f"{name}: {count / 1e6:.2f} M weights")
     fit_lm(lm, train_grids, dev_grids, options, context)
     save_lm(lm, context.folder / "lm")
 

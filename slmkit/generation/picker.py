@@ -30,6 +30,8 @@ class Picker:
         self.draws = generators(sampling, rows)
         self.guided = sampling.guidance != 1
         self.stops = {lm.vocabulary.id_of(name) for name in sampling.stop}
+        # repetitions are looked for in the last tokens alone
+        self.window = max(sampling.window, sampling.speech.window if sampling.speech else 0)
         self.said: list[list[list[int]]] = [[[] for _ in rows] for _ in range(lm.streams)]
         self.masks: dict[tuple[int, Ranges, bool], Tensor] = {}
         self.going: Sequence[int] = ()
@@ -58,11 +60,16 @@ class Picker:
         shared = self.lm.alphabets[stream].shared(tokens.to(scores.device)).tolist()  # type: ignore[operator]
         for row, token in enumerate(shared):
             self.picked[row].append(token)
-        for said_so_far, token in zip(self.said[stream], tokens.tolist(), strict=True):
-            if token != NOTHING:
-                said_so_far.append(token)
+        if self.window:
+            self._remember(stream, tokens.tolist())
         tokens = tokens.to(scores.device)
         return torch.cat([tokens, tokens]) if self.guided else tokens
+
+    def _remember(self, stream: int, tokens: Sequence[int]) -> None:
+        for said, token in zip(self.said[stream], tokens, strict=True):
+            if token != NOTHING:
+                said.append(token)
+                del said[: -self.window]
 
     def _alike(self, stream: int) -> dict[Ranges, list[int]]:
         """The rows that have a token in this stream, by what it may be."""
