@@ -24,7 +24,7 @@ BOOKS, CODES = 4, 1024
 SPEC = CodeSpec(24000, 1920, (CODES,) * BOOKS)
 SHAPE = {"width": WIDTH, "layers": LAYERS, "heads": HEADS, "hidden": HIDDEN}
 MINI = {"width": 256, "layers": 4, "heads": 4}
-DEEP = {"width": 256, "layers": 4, "heads": 4}
+DEEP = {"width": 256, "layers": 4, "heads": 4, "shared": True}
 
 
 class Bytes(TextTokenizer):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from slmkit_llama.norm import RMSNorm
+from slmkit.codecs.norm import RMSNorm
 from slmkit_llama.rope import Rotate, angles, turn
 from torch.nn.functional import rms_norm, scaled_dot_product_attention
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel

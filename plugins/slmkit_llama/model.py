@@ -7,15 +7,17 @@ Letters: b (batch), l (step), d (width), h (head), w (width of a head), r (step 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention, silu
+from torch.nn.functional import silu
 from torch.utils.checkpoint import checkpoint
 
 from slmkit.api import Backbone, State
 from slmkit.codecs import cache
 from slmkit.codecs.attention import causal_attention
+from slmkit.codecs.norm import RMSNorm
 from slmkit.codecs.packed_attention import (
     Groups,
     grouped_attention,
@@ -24,9 +26,9 @@ from slmkit.codecs.packed_attention import (
 )
 from slmkit_llama import weights
 from slmkit_llama.architecture import Architecture, of_config, of_options
-from slmkit_llama.norm import RMSNorm
 from slmkit_llama.plugin import LlamaOptions
 from slmkit_llama.rope import Rotate, angles, frequencies
+from slmkit_llama.stepping import Stepper, Turn
 
 
 class Attention(nn.Module):
@@ -70,20 +72,6 @@ class Attention(nn.Module):
             mixed = masked_attention(queries, keys, values, apart)
         return self.o_proj(mixed.transpose(1, 2).flatten(2))
 
-    def step(
-        self, x: Tensor, cos: Tensor, sin: Tensor, state: State, layer: int, at: cache.Chunk
-    ) -> Tensor:
-        """As `forward`, of a chunk behind what the cache holds."""
-        queries, keys, values = self.project(x, cos, sin)
-        keys, values = cache.append(state, layer, keys, values, at)
-        # The queries that share a key stand as further steps, so that the cache is never repeated.
-        each = self.heads // self.kv_heads
-        grouped = queries.unflatten(1, (self.kv_heads, each)).flatten(2, 3)
-        mask = at.mask.repeat(1, 1, each, 1)
-        mixed = scaled_dot_product_attention(grouped.to(keys.dtype), keys, values, attn_mask=mask)
-        mixed = mixed.unflatten(2, (each, x.shape[1])).flatten(1, 2)
-        return self.o_proj(mixed.transpose(1, 2).flatten(2))
-
 
 class SwiGLU(nn.Module):
     """The gated feed-forward network (Shazeer 2020)."""
@@ -115,12 +103,6 @@ class Block(nn.Module):
         x = x + self.dropout(self.self_attn(self.input_layernorm(x), cos, sin, apart))
         return x + self.dropout(self.mlp(self.post_attention_layernorm(x)))
 
-    def step(
-        self, x: Tensor, cos: Tensor, sin: Tensor, state: State, layer: int, at: cache.Chunk
-    ) -> Tensor:
-        x = x + self.self_attn.step(self.input_layernorm(x), cos, sin, state, layer, at)
-        return x + self.mlp(self.post_attention_layernorm(x))
-
 
 class Llama(nn.Module, Backbone):
     """A Llama without its embeddings: hidden states come out behind the final norm."""
@@ -139,6 +121,7 @@ class Llama(nn.Module, Backbone):
         )
         self.norm = RMSNorm(self.width, eps=self.shape.norm_eps)
         self.checkpointed = False
+        self._steppers: list[Stepper] = []
         self.frequencies: Tensor
         turns = frequencies(self.shape.head_width, self.shape.rope_theta, self.shape.rope_scaling)
         self.register_buffer("frequencies", turns, persistent=False)
@@ -183,6 +166,7 @@ class Llama(nn.Module, Backbone):
 
     def empty_state(self, batch: int, steps: int) -> State:
         """A cache (see `slmkit.codecs.cache`) for `steps` steps of each row."""
+        self._steppers = [Stepper(layer) for layer in self.layers]
         return cache.empty(
             batch,
             steps,
@@ -203,11 +187,17 @@ class Llama(nn.Module, Backbone):
         Raises IndexError where a row would go beyond the state's steps.
         """
         at = cache.chunk(state, embedded.shape[1], lengths)
-        cos, sin = angles(at.positions[:, None], self.frequencies)
+        turn = Turn(at, *angles(at.positions, self.frequencies), embedded.dtype)
         x = embedded
-        for index, layer in enumerate(self.layers):
-            x = layer.step(x, cos, sin, state, index, at)
+        # a copy of a model was never asked for a state
+        steppers = self._steppers or [Stepper(layer) for layer in self.layers]
+        for index, stepper in enumerate(steppers):
+            x = stepper(x, state, index, turn)
         return self.norm(x), cache.advance(state, at)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a copy of the model steps with its own weights
+        return {**self.__dict__, "_steppers": []}
 
     def pretrained_embeddings(self) -> tuple[Tensor, Tensor] | None:
         """The rows [v, d] of the input embedding and of the output projection that came with
