@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from slmkit.codecs.norm import RMSNorm
 from slmkit_llama.rope import Rotate, angles, turn
 from torch.nn.functional import rms_norm, scaled_dot_product_attention
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
@@ -17,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from slmkit.api import OptionsError, WeightsError
 from slmkit.codecs import cache
 from slmkit.codecs.attention import plain_causal_attention
+from slmkit.codecs.norm import RMSNorm
 from slmkit.host import build
 
 VOCABULARY = 13

@@ -78,7 +78,7 @@ def test_a_split_without_speech_is_refused(store: TokenStore) -> None:
 
 
 def test_a_voice_of_less_than_a_frame_is_refused(store: TokenStore) -> None:
-    with pytest.raises(DataError, match="shorter than a frame of 0.02 s"):
+    with pytest.raises(DataError, match=r"shorter than a frame of 0\.02 s"):
         spoken(UTTERANCES, store, "train", [], 0.005)
 
 

@@ -66,7 +66,12 @@ def spoken(
     voice is to be taken from less than a frame."""
     found: dict[object, Utterance] = {}
     for u in utterances:
-        if u.audio and (u.text or "").strip() and u.split == split and (not roles or u.role in roles):
+        if (
+            u.audio
+            and (u.text or "").strip()
+            and u.split == split
+            and (not roles or u.role in roles)
+        ):
             found.setdefault((u.audio, u.start), u)
     if not found:
         raise DataError(f"the corpus has no spoken texts in the split '{split}'")

@@ -71,7 +71,13 @@ class TextTokenizer(Savable, ABC):
 
     Ids are 0..size-1; special tokens are no business of a text tokenizer (the vocabulary adds
     them).
+
+    Attributes:
+        spells: whether `decode` gives the text back; one that keeps only what is pronounced gives
+            that instead, and suits models that read text but write none.
     """
+
+    spells: bool = True
 
     @property
     @abstractmethod
