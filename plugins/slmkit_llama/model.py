@@ -7,6 +7,7 @@ Letters: b (batch), l (step), d (width), h (head), w (width of a head), r (step 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -122,6 +123,7 @@ class Llama(nn.Module, Backbone):
         self.norm = RMSNorm(self.width, eps=self.shape.norm_eps)
         self.checkpointed = False
         self._steppers: list[Stepper] = []
+        self._compiled: Callable[..., Tensor] | None = None
         self.frequencies: Tensor
         turns = frequencies(self.shape.head_width, self.shape.rope_theta, self.shape.rope_scaling)
         self.register_buffer("frequencies", turns, persistent=False)
@@ -167,7 +169,7 @@ class Llama(nn.Module, Backbone):
     def empty_state(self, batch: int, steps: int) -> State:
         """A cache (see `slmkit.codecs.cache`) for `steps` steps of each row."""
         self._steppers = [Stepper(layer) for layer in self.layers]
-        return cache.empty(
+        state = cache.empty(
             batch,
             steps,
             layers=self.shape.layers,
@@ -175,6 +177,12 @@ class Llama(nn.Module, Backbone):
             width=self.shape.head_width,
             like=self.norm.weight,
         )
+        if self._compiled is not None:
+            for held in state["layers"].values():
+                for tensor in held.values():
+                    # a CUDA graph writes into it, and knows it by its place
+                    torch._dynamo.mark_static_address(tensor)
+        return state
 
     @torch.no_grad()
     def step(
@@ -187,17 +195,35 @@ class Llama(nn.Module, Backbone):
         Raises IndexError where a row would go beyond the state's steps.
         """
         at = cache.chunk(state, embedded.shape[1], lengths)
-        turn = Turn(at, *angles(at.positions, self.frequencies), embedded.dtype)
-        x = embedded
         # a copy of a model was never asked for a state
-        steppers = self._steppers or [Stepper(layer) for layer in self.layers]
-        for index, stepper in enumerate(steppers):
+        self._steppers = self._steppers or [Stepper(layer) for layer in self.layers]
+        if self._compiled is None or embedded.shape[1] > 1:
+            return self._through(embedded, state, at), cache.advance(state, at)
+        one = cache.of_static_shape(at, state)
+        hidden = self._compiled(embedded, state["layers"], one.positions, one.slots)
+        return hidden.clone(), cache.advance(state, at)
+
+    def _through(self, x: Tensor, state: State, at: cache.Chunk) -> Tensor:
+        turn = Turn(at, *angles(at.positions, self.frequencies), x.dtype)
+        for index, stepper in enumerate(self._steppers):
             x = stepper(x, state, index, turn)
-        return self.norm(x), cache.advance(state, at)
+        normed: Tensor = self.norm(x)
+        return normed
+
+    def _one(self, x: Tensor, layers: State, positions: Tensor, slots: Tensor) -> Tensor:
+        """A step as a function of tensors alone."""
+        state = {"layers": layers}
+        at = cache.Chunk(positions, slots, cache.capacity(state), False, positions[:, 0], True)
+        return self._through(x, state, at)
+
+    def compile_steps(self) -> None:
+        """From now on take single steps compiled, in shapes that never change; on a GPU as a CUDA
+        graph. A new length or batch of a cache is compiled anew."""
+        self._compiled = torch.compile(self._one, mode="reduce-overhead", fullgraph=True)
 
     def __getstate__(self) -> dict[str, Any]:
         # a copy of the model steps with its own weights
-        return {**self.__dict__, "_steppers": []}
+        return {**self.__dict__, "_steppers": [], "_compiled": None}
 
     def pretrained_embeddings(self) -> tuple[Tensor, Tensor] | None:
         """The rows [v, d] of the input embedding and of the output projection that came with

@@ -224,6 +224,14 @@ class Backbone(Savable, ABC):
             f"{type(self).__name__} cannot compute its layers again: leave out checkpointing"
         )
 
+    def compile_steps(self) -> None:
+        """From now on take single steps in shapes that never change, compiled: for devices that
+        wait for their calls (on a GPU as a CUDA graph). Raises MisfitError where a backbone
+        cannot."""
+        from slmkit.api.errors import MisfitError
+
+        raise MisfitError(f"{type(self).__name__} cannot compile its steps: leave it as it is")
+
     @abstractmethod
     def empty_state(self, batch: int, steps: int) -> State:
         """A preallocated cache for `steps` steps of each row."""

@@ -15,7 +15,7 @@ passed in is spent. Whoever wants to go on twice from one point keeps a `clone`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -54,6 +54,8 @@ class Chunk:
         reach: r, an upper bound of every row's position after the chunk.
         level: whether all rows stand at `reach` after the chunk, without padding.
         position: int64 [b], the rows' positions after the chunk.
+        whole: whether the cache is looked at in its whole length, whatever lies in it, so that the
+            shapes of all steps are the same.
     """
 
     positions: Tensor
@@ -61,6 +63,7 @@ class Chunk:
     reach: int
     level: bool
     position: Tensor
+    whole: bool = False
 
     @property
     def seen(self) -> Tensor:
@@ -70,7 +73,7 @@ class Chunk:
 
     def mask(self, dtype: torch.dtype) -> Tensor | None:
         """What is added to the scores [b, 1, l, r]; none where every step sees all."""
-        if self.level and self.positions.shape[1] == 1:
+        if self.level and self.positions.shape[1] == 1 and not self.whole:
             return None
         seen = self.seen
         return torch.zeros_like(seen, dtype=dtype).masked_fill_(~seen, -torch.inf)
@@ -101,7 +104,7 @@ def append(state: State, layer: int, keys: Tensor, values: Tensor, at: Chunk) ->
     Writes in place. Raises IndexError where a row would go beyond the cache.
     """
     held = state["layers"][str(layer)]
-    if at.level:
+    if at.level and not at.whole:
         begin = at.reach - keys.shape[2] + 1
         for name, new in (("keys", keys), ("values", values)):
             held[name][:, :, begin : at.reach + 1] = new
@@ -122,6 +125,11 @@ def _full(state: State, steps: int) -> IndexError:
         f"the cache holds {capacity(state)} steps a row and cannot take {steps} more; "
         f"ask empty_state for more"
     )
+
+
+def of_static_shape(at: Chunk, state: State) -> Chunk:
+    """The same chunk looking at all of the cache: its tensors alone tell one step from another."""
+    return replace(at, reach=capacity(state), whole=True)
 
 
 def advance(state: State, at: Chunk) -> State:
