@@ -46,7 +46,8 @@ class Room:
             rate = self.encoder.sample_rate
             wav = read_utterance(utterance, rate)
             self.voices[utterance.id] = embedded(self.encoder, wav, rate)
-        return self.voices[utterance.id]
+        voice: np.ndarray = self.voices[utterance.id]
+        return voice
 
     def spoken(self, codes: Codes) -> np.ndarray:
         """The wave [n] of codes."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from slmkit.api import (
     AudioError,
+    CodeSpec,
     DataError,
     Metric,
     MissingDependencyError,
@@ -22,10 +23,11 @@ from slmkit.data.books import books_of
 from slmkit.data.codebooks import (
     BookUse,
     bits_per_second,
-    count_entries,
     entropy_coded_bits_per_second,
     frames_of,
+    use_of_codebooks,
 )
+from slmkit.data.intervals import jackknife
 from slmkit.data.store import TokenStore
 from slmkit.generation.measuring import plain
 from slmkit.host import build
@@ -66,8 +68,10 @@ def evaluate(options: EvaluateCodecOptions, context: StageContext) -> None:
             if len(kept) < options.sounds:
                 kept.append(copy)
             progress(done)
-    use = use_of(TokenStore.open(context.read("codes")))
-    rows = [*scores.rows(options.split), *costs(tokenizer.spec, use, books)]
+    store = TokenStore.open(context.read("codes"))
+    trained = [frames_of(row) for row in store.select(split="train")]
+    use = use_of_codebooks(trained, store.spec.codebook_sizes)
+    rows = [*scores.rows(options.split), *costs(store.spec, use, books, len(trained))]
     context.result(*(labelled(row, options.label) for row in rows))
     items = [{"id": u.id, **scores.of(u.id), "heard": heard.get(u.id, {})} for u in utterances]
     blocks = [copies_block(kept, heard, options.label, context.folder), book_table(use)]
@@ -148,21 +152,15 @@ def alike(voices: Any, copy: Copy) -> Score:
     return float(one @ other), 1.0
 
 
-def use_of(store: TokenStore) -> list[BookUse]:
-    """How the codes of the training split use their codebooks. Raises DataError."""
-    rows = (frames_of(row) for row in store.select(split="train"))
-    return [BookUse.of(counts) for counts in count_entries(rows, store.spec.codebook_sizes)]
-
-
-def costs(spec: Any, use: Sequence[BookUse], books: Sequence[int]) -> Iterator[Result]:
-    """Bits a second of the chosen codebooks, and the use of each. They are counted over the whole
-    training split, and so have no interval."""
-    rates = {
-        "nominal": bits_per_second(spec, books),
-        "entropy-coded": entropy_coded_bits_per_second(spec, use, books),
-    }
-    for name, rate in rates.items():
-        yield plain(f"bitrate/{name}", "train", rate, 1, "bit/s")
-    for book, used in enumerate(use, start=1):
-        yield plain(f"codebook-usage/{book}", "train", 100 * used.usage, 1, "%", "higher")
-        yield plain(f"codebook-entropy/{book}", "train", used.entropy, 1, "bit", "higher")
+def costs(spec: CodeSpec, use: Sequence[BookUse], books: Sequence[int], n: int) -> Iterator[Result]:
+    """Bits a second of the chosen codebooks, and the use of each, over n training utterances."""
+    rate = bits_per_second(spec, books)
+    yield plain("bitrate/nominal", "train", rate, n, "bit/s")
+    coded = entropy_coded_bits_per_second(spec, use, books)
+    yield Result("bitrate/entropy-coded", "train", *coded, n, "bit/s", "lower")
+    for book in books:
+        used, number = use[book], book + 1
+        # a count, not an estimate: of fewer utterances it could only be smaller
+        yield plain(f"codebook-usage/{number}", "train", 100 * used.usage, n, "%", "higher")
+        found = jackknife(used.entropy, used.without)
+        yield Result(f"codebook-entropy/{number}", "train", *found, n, "bit")

@@ -10,9 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slmkit.api import CodeSpec, DataError
+from slmkit.data.intervals import jackknife
 from slmkit.data.shards import StoredCodes
 
 Counts = NDArray[np.int64]
+
+
+GROUPS = 100
+"""Into so many groups utterances are dealt, each of which is left out once for an interval."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +28,13 @@ class BookUse:
         entries: how many it has.
         usage: share of them that occur, 0..1.
         entropy: of how often each occurs, bits; at most log2(entries).
+        without: the entropy with each group of utterances left out.
     """
 
     entries: int
     usage: float
     entropy: float
+    without: tuple[float, ...] = ()
 
     @property
     def perplexity(self) -> float:
@@ -36,24 +43,31 @@ class BookUse:
 
     @classmethod
     def of(cls, counts: Counts) -> BookUse:
-        """Of how often each entry [c] occurs. Raises DataError where none does."""
-        total = counts.sum()
-        if total == 0:
+        """Of how often each entry occurs in each group of utterances, [g, c]. Raises DataError
+        where there is no frame."""
+        whole = counts.sum(axis=0)
+        if not whole.any():
             raise DataError("the use of a codebook cannot be measured: there is no frame")
-        shares = counts[counts > 0] / total
-        entropy = float(-(shares * np.log2(shares)).sum())
-        return cls(len(counts), len(shares) / len(counts), max(0.0, entropy))
+        rest = (whole - group for group in counts if group.any())
+        without = tuple(entropy(left) for left in rest if left.any())
+        return cls(len(whole), np.count_nonzero(whole) / len(whole), entropy(whole), without)
 
 
-def count_entries(
+def entropy(counts: Counts) -> float:
+    """Of entries that occur so often [c], bits (Shannon 1948)."""
+    shares = counts[counts > 0] / counts.sum()
+    return max(0.0, float(-(shares * np.log2(shares)).sum()))
+
+
+def use_of_codebooks(
     rows: Iterable[NDArray[np.int64]], codebook_sizes: Sequence[int]
-) -> tuple[Counts, ...]:
-    """How often each entry of each codebook occurs in codes [k, t]: [c] for each codebook."""
-    counts = tuple(np.zeros(size, dtype=np.int64) for size in codebook_sizes)
-    for codes in rows:
+) -> list[BookUse]:
+    """How codes [k, t] of many utterances use each codebook. Raises DataError without a frame."""
+    counts = [np.zeros((GROUPS, size), dtype=np.int64) for size in codebook_sizes]
+    for index, codes in enumerate(rows):
         for book, values in zip(counts, codes, strict=True):
-            book += np.bincount(values, minlength=len(book))
-    return counts
+            book[index % GROUPS] += np.bincount(values, minlength=book.shape[1])
+    return [BookUse.of(book) for book in counts]
 
 
 def frames_of(row: StoredCodes) -> NDArray[np.int64]:
@@ -68,9 +82,13 @@ def bits_per_second(spec: CodeSpec, books: Sequence[int]) -> float:
 
 def entropy_coded_bits_per_second(
     spec: CodeSpec, use: Sequence[BookUse], books: Sequence[int]
-) -> float:
-    """What they cost under the best code that looks at one entry at a time (Shannon 1948).
+) -> tuple[float, float, float]:
+    """(value, low, high) of what they cost under the best code that looks at one entry at a time.
 
     A model of what comes next, such as EnCodec's, may do better.
     """
-    return spec.frame_rate * sum(use[book].entropy for book in books)
+    chosen = [use[book] for book in books]
+    without = [
+        spec.frame_rate * sum(each) for each in zip(*(b.without for b in chosen), strict=True)
+    ]
+    return jackknife(spec.frame_rate * sum(book.entropy for book in chosen), without)

@@ -19,10 +19,11 @@ import torch
 from lightning.pytorch import LightningModule
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
 from slmkit.api import DataError, StageContext
+from slmkit.codecs.recurrent import from_own_ends
 from slmkit.data.batches import Budget, step_batch
 from slmkit.training.ctc import ctc_losses, greedy, rise_and_fall
 from slmkit.training.trainer import make_trainer
@@ -82,7 +83,7 @@ class Probe(nn.Module):
         super().__init__()
         self.alphabet, self.repeat = alphabet, repeat
         self.embeddings = nn.ModuleList(nn.Embedding(size, width) for size in codebook_sizes)
-        self.lstm = nn.LSTM(width, width, LAYERS, batch_first=True, bidirectional=True)
+        self.lstm = nn.LSTM(width, width, LAYERS, bidirectional=True)
         self.last = nn.Linear(2 * width, len(alphabet) + 1)
 
     def forward(self, codes: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,10 +91,8 @@ class Probe(nn.Module):
         books = zip(self.embeddings, codes.unbind(dim=1), strict=True)
         summed = torch.stack([embedding(values) for embedding, values in books]).sum(dim=0)
         summed, lengths = summed.repeat_interleave(self.repeat, dim=1), lengths * self.repeat
-        # packed, so that the backward direction begins at each row's own end
-        packed = pack_padded_sequence(summed, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        seen, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
-        return self.last(seen), lengths
+        seen = from_own_ends(self.lstm, summed.transpose(0, 1), lengths.tolist())
+        return self.last(seen.transpose(0, 1)), lengths
 
     def ids(self, text: str) -> list[int]:
         """The characters of a text that the alphabet has."""
