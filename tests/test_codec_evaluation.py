@@ -106,6 +106,7 @@ def rows(run: slmkit.RunResult) -> dict[str, Any]:
     return {row.metric: row for row in run.results}
 
 
+@pytest.mark.slow
 def test_a_copy_is_measured_in_every_way(rows: dict[str, Any]) -> None:
     on_test = {
         "mel-distance", "stft-distance", "stoi", "pesq", "si-sdr", "similarity", "wer",
@@ -121,6 +122,7 @@ def test_a_copy_is_measured_in_every_way(rows: dict[str, Any]) -> None:
     assert not [name for name in rows if name.endswith("/failed")]
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_the_parts(run: slmkit.RunResult, rows: dict[str, Any]) -> None:
     """Made again by hand from the recordings and the fitted tokenizer."""
     tokenizer = load_part(run.paths["fit"] / "tokenizer")
@@ -147,6 +149,7 @@ def test_the_figures_are_those_of_the_parts(run: slmkit.RunResult, rows: dict[st
         )
 
 
+@pytest.mark.slow
 def test_more_codebooks_are_nearer_and_cost_more(rows: dict[str, Any]) -> None:
     assert rows["mel-distance"].value < rows["first/mel-distance"].value
     assert rows["first/bitrate/nominal"].value == 50 * 3
@@ -154,6 +157,7 @@ def test_more_codebooks_are_nearer_and_cost_more(rows: dict[str, Any]) -> None:
     assert "first/wer" not in rows
 
 
+@pytest.mark.slow
 def test_what_was_exchanged_is_told_pair_by_pair(
     run: slmkit.RunResult, rows: dict[str, Any]
 ) -> None:
@@ -242,6 +246,7 @@ def test_a_voice_moves_with_the_codebooks_that_hold_it(
     assert found["voice-converted/control"].value == 0 < found["voice-converted/control"].high
 
 
+@pytest.mark.slow
 def test_the_report_lets_hear_and_see(run: slmkit.RunResult) -> None:
     page = (run.folder / "report.html").read_text()
     assert page.count("<audio") == 2 * 2 + 3 * 2 + 3
