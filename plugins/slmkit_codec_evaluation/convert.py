@@ -46,12 +46,12 @@ class Room:
             rate = self.encoder.sample_rate
             wav = read_utterance(utterance, rate)
             self.voices[utterance.id] = embedded(self.encoder, wav, rate)
-        voice: np.ndarray = self.voices[utterance.id]
-        return voice
+        return self.voices[utterance.id]
 
     def spoken(self, codes: Codes) -> np.ndarray:
         """The wave [n] of codes."""
-        return decoded(codes, self.tokenizer)[0]
+        wav: np.ndarray = decoded(codes, self.tokenizer)[0]
+        return wav
 
 
 def convert(options: ConvertVoicesOptions, context: StageContext) -> None:
