@@ -16,21 +16,23 @@ import torch
 import yaml
 from slmkit_codec_evaluation.convert import convert, converted, pairs
 from slmkit_codec_evaluation.copies import copied, decoded
-from slmkit_codec_evaluation.evaluate import take
+from slmkit_codec_evaluation.evaluate import comparisons, evaluate, take
 from slmkit_codec_evaluation.held_out import unheard
-from slmkit_codec_evaluation.plugin import ConvertVoicesOptions
+from slmkit_codec_evaluation.plugin import ConvertVoicesOptions, EvaluateCodecOptions
 from slmkit_codec_evaluation.scores import COSINE, Measure, Scores
 from toy_codec import StairsOptions
 from toy_stairs import Stairs
 
 import slmkit
 from slmkit.api import (
+    AudioError,
     Codes,
     CodeSpec,
     DataError,
     MisfitError,
     OptionsError,
     SpeakerEncoder,
+    StageError,
     Tokenizer,
     Utterance,
 )
@@ -388,11 +390,21 @@ def test_without_texts_a_judge_is_refused(tmp_path: Path) -> None:
         slmkit.run(recipe(tmp_path, manifest, copy=stage), output=tmp_path / "run")
 
 
+def test_where_nothing_can_be_copied_the_stage_ends_with_the_reason(tmp_path: Path) -> None:
+    class Deaf(Parted):
+        def encode(self, wav: torch.Tensor, lengths: torch.Tensor) -> Codes:
+            raise AudioError("too quiet")
+
+    write_audio(tmp_path / "a.flac", voice(100, 0), 16000)
+    (tmp_path / "manifest.jsonl").write_text('{"id": "a", "audio": "a.flac", "split": "test"}\n')
+    options = EvaluateCodecOptions(judge=False, voices=False)
+    with pytest.raises(StageError, match="none of 1 utterances could be copied: too quiet"):
+        evaluate(options, Bench(tmp_path, tokenizer=Deaf(pitch_first=False)))
+
+
 def test_a_metric_that_is_not_installed_is_named_and_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from slmkit_codec_evaluation.evaluate import comparisons
-
     monkeypatch.setattr("slmkit.host.registry._installed", lambda module: module != "pesq")
     said: list[str] = []
     found = comparisons(SimpleNamespace(say=said.append))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from slmkit.api import DataError
-from slmkit.data.intervals import bootstrap, jackknife, paired_difference, proportion
+from slmkit.data.intervals import bootstrap, jackknife, over_seeds, paired_difference, proportion
 
 Z = 1.96
 
@@ -98,3 +98,20 @@ def test_the_jackknife_of_a_mean_is_its_standard_error() -> None:
     assert (high - low) / 2 == pytest.approx(1.959964 * error)
     assert (high + low) / 2 == pytest.approx(value)
     assert jackknife(3.0, [1.0]) == (3.0, 3.0, 3.0)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+def test_an_interval_over_seeds_covers_what_it_should(seeds: int) -> None:
+    rng = np.random.default_rng(5)
+    found = [over_seeds(rng.normal(2.0, 3.0, size=seeds)) for _ in range(2000)]
+    covered = np.mean([low <= 2.0 <= high for _, low, high in found])
+    assert covered == pytest.approx(0.95, abs=0.015)
+
+
+def test_an_interval_over_many_seeds_is_a_little_wide_and_over_one_there_is_none() -> None:
+    values = np.random.default_rng(6).normal(size=25)
+    value, low, high = over_seeds(values)
+    assert value == pytest.approx(values.mean())
+    assert (high - low) / 2 == pytest.approx(2.262 * values.std(ddof=1) / 5)
+    with pytest.raises(DataError, match="of one seed nothing is known"):
+        over_seeds([1.0])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from slmkit_codec_evaluation.plugin import CompareProbesOptions, ProbeCodecOptio
 from slmkit_codec_evaluation.probe import exchanged, probe, reads, scored
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from toy_probe import SPEC, Context, said, small, spoken, text_of
 
 from slmkit.api import CodeSpec, DataError, MisfitError
 from slmkit.codecs.recurrent import from_own_ends
@@ -37,57 +36,7 @@ from slmkit.training.probe import (
     repeats,
 )
 
-LETTERS = " abcd"
-SPEC = CodeSpec(16000, 320, (8, 16))
 TRAINING = ProbeTraining(steps=150, lr=1e-2, batch_frames=1500)
-
-
-class Context:
-    """A stage's context with nothing around it but a store."""
-
-    seed = 0
-    trainer: dict[str, Any] = {}  # noqa: RUF012
-
-    def __init__(self, folder: Path, store: Path | None = None) -> None:
-        self.folder, self.store = folder, store
-        folder.mkdir(parents=True, exist_ok=True)
-        self.results: list[Any] = []
-        self.said: list[str] = []
-        self.say = self.said.append
-
-    def read(self, name: str) -> Path:
-        assert self.store is not None
-        return self.store
-
-    def path(self, stage: str) -> Path:
-        return self.folder / stage
-
-    def result(self, *rows: Any) -> None:
-        self.results += rows
-
-    @contextmanager
-    def progress(self, text: str, total: int | None = None) -> Iterator[Any]:
-        yield lambda *_, **__: None
-
-
-def text_of(seed: int) -> str:
-    rng = np.random.default_rng(seed)
-    return " ".join("".join(rng.choice(list("abcd"), rng.integers(2, 5))) for _ in range(3))
-
-
-def spoken(text: str, seed: int) -> np.ndarray:
-    """The first codebook spells the text, a letter for two or three frames and a pause after it;
-    the second is noise."""
-    rng = np.random.default_rng(seed)
-    first = []
-    for letter in text:
-        first += [1 + LETTERS.index(letter)] * int(rng.integers(2, 4)) + [0]
-    return np.stack([np.array(first), rng.integers(0, 16, len(first))])
-
-
-def said(count: int, seed: int) -> list[Read]:
-    texts = [text_of(1000 * seed + number) for number in range(count)]
-    return [Read(f"u{n}", spoken(text, n), text) for n, text in enumerate(texts)]
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +50,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 writer.add(StoredCodes(id, read.codes, split=split, text=read.text.upper() + "."))
         writer.add(StoredCodes("silent", spoken("ab", 0), split="test"))
     return folder
-
-
-def small(codebooks: int = 1, width: int = 32, repeat: int = 1) -> Probe:
-    torch.manual_seed(0)
-    return Probe(SPEC.codebook_sizes[:codebooks], LETTERS, width, repeat)
 
 
 def probed(store: Path, folder: Path, **options: Any) -> Context:
@@ -238,7 +182,7 @@ def test_the_loss_of_a_text_is_the_sum_over_all_its_paths() -> None:
     too_long = torch.tensor([1, 1, 1])
     given = scores, torch.tensor([3]), too_long, torch.tensor([3])
     assert float(ctc_losses(*given)) == 0
-    assert float(ctc_losses(*given, impossible=70.0)) == 70
+    assert float(ctc_losses(*given, endless=True)) == np.inf
     best = greedy(torch.eye(3)[[0, 1, 1, 0, 1, 2, 2]][None], torch.tensor([6]))
     assert best == [[1, 1, 2]]
 

@@ -16,6 +16,7 @@ from slmkit.api import (
     MissingDependencyError,
     Result,
     StageContext,
+    StageError,
     Utterance,
 )
 from slmkit.data.audio import resampled
@@ -59,6 +60,7 @@ def evaluate(options: EvaluateCodecOptions, context: StageContext) -> None:
     copied_or_why(utterances[0], tokenizer, books)
     with context.progress("copying", len(utterances)) as progress:
         for done, utterance in enumerate(utterances, start=1):
+            progress(done - 1)
             copy = copied_or_why(utterance, tokenizer, books)
             if isinstance(copy, str):
                 scores.fail("copy", utterance.id, copy)
@@ -67,7 +69,9 @@ def evaluate(options: EvaluateCodecOptions, context: StageContext) -> None:
             heard[utterance.id] = listen(copy, judge, voices, scores)
             if len(kept) < options.sounds:
                 kept.append(copy)
-            progress(done)
+    if not heard:
+        reason = next(iter(scores.failures["copy"].values()))
+        raise StageError(f"none of {len(utterances)} utterances could be copied: {reason}")
     store = TokenStore.open(context.read("codes"))
     trained = [frames_of(row) for row in store.select(split="train")]
     use = use_of_codebooks(trained, store.spec.codebook_sizes)

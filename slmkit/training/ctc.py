@@ -139,23 +139,21 @@ class CtcLearner(LightningModule):
 
 
 def ctc_losses(
-    scores: Tensor, lengths: Tensor, ids: Tensor, counts: Tensor, impossible: float = 0.0
+    scores: Tensor, lengths: Tensor, ids: Tensor, counts: Tensor, endless: bool = False
 ) -> Tensor:
     """Minus the log-likelihood [b], nats, of each text under scores [b, t, c]; `ids` are the texts
-    end to end and `counts` [b] how long they are. A text that does not fit in its frames counts as
-    `impossible`."""
+    end to end and `counts` [b] how long they are. What does not fit in its frames counts as 0,
+    which leaves the gradients of the others alone, or as infinity where `endless`."""
     log_probs = scores.float().log_softmax(dim=-1).transpose(0, 1)
-    losses = functional.ctc_loss(
+    return functional.ctc_loss(
         log_probs,
         ids,
         lengths,
         counts,
         blank=BLANK,
         reduction="none",
-        # endless losses would spoil the gradients of all others
-        zero_infinity=impossible == 0.0,
+        zero_infinity=not endless,
     )
-    return losses if impossible == 0.0 else losses.nan_to_num(posinf=impossible)
 
 
 def greedy(scores: Tensor, lengths: Tensor) -> list[list[int]]:
