@@ -33,6 +33,7 @@ class Room:
     encoder: Any
     coded: dict[str, Codes] = field(default_factory=dict)
     voices: dict[str, np.ndarray] = field(default_factory=dict)
+    copies: dict[str, np.ndarray] = field(default_factory=dict)
 
     def codes(self, utterance: Utterance) -> Codes:
         """Of an utterance, [1, k, t]. Raises AudioError."""
@@ -47,6 +48,13 @@ class Room:
             wav = read_utterance(utterance, rate)
             self.voices[utterance.id] = embedded(self.encoder, wav, rate)
         return self.voices[utterance.id]
+
+    def copied_voice(self, utterance: Utterance) -> np.ndarray:
+        """The embedding [d] of what its own codes sound like. Raises AudioError."""
+        if utterance.id not in self.copies:
+            wav = self.spoken(self.codes(utterance))
+            self.copies[utterance.id] = embedded(self.encoder, wav, speaking_rate(self.tokenizer))
+        return self.copies[utterance.id]
 
     def spoken(self, codes: Codes) -> np.ndarray:
         """The wave [n] of codes."""
@@ -66,21 +74,22 @@ def convert(options: ConvertVoicesOptions, context: StageContext) -> None:
     with context.progress("converting", len(drawn)) as progress:
         for done, (source, reference) in enumerate(drawn, start=1):
             id = f"{source.id}+{reference.id}"
-            waves: dict[str, np.ndarray] = {}
+            wav = np.zeros(0, dtype=np.float32)
             try:
-                mixed = convert_voice(room.codes(source), room.codes(reference))
-                waves = {"": room.spoken(mixed), CONTROL: room.spoken(room.codes(source))}
-                alike = {n: likeness(room, w, rate, source, reference) for n, w in waves.items()}
+                wav = room.spoken(convert_voice(room.codes(source), room.codes(reference)))
+                voices = {"": embedded(room.encoder, wav, rate), CONTROL: room.copied_voice(source)}
+                known = room.voice(source), room.voice(reference)
             except AudioError as error:
                 scores.fail("pair", id, str(error))
             else:
-                for name, (to_source, to_reference) in alike.items():
+                for name, voice in voices.items():
                     tail = f"/{name}" if name else ""
-                    scores.add(f"similarity-to-reference{tail}", COSINE, id, (to_reference, 1.0))
-                    scores.add(f"similarity-to-source{tail}", COSINE, id, (to_source, 1.0))
+                    for whose, recorded in zip(("source", "reference"), known, strict=True):
+                        alike = float(voice @ recorded)
+                        scores.add(f"similarity-to-{whose}{tail}", COSINE, id, (alike, 1.0))
             items.append({"source": source.id, "reference": reference.id, **scores.of(id)})
-            if waves and len(kept) < options.sounds:
-                kept.append(sounds_row(source, reference, waves[""], rate, context))
+            if len(wav) and len(kept) < options.sounds:
+                kept.append(sounds_row(source, reference, wav, rate, context))
             progress(done)
     block: Block = {
         "type": "sounds",
@@ -110,14 +119,6 @@ def pairs(utterances: Sequence[Utterance], most: int, seed: int) -> list[Pair]:
     if not found:
         raise DataError("voices cannot be exchanged: the split has no two known speakers")
     return found[:most]
-
-
-def likeness(
-    room: Room, wav: np.ndarray, rate: int, source: Utterance, reference: Utterance
-) -> tuple[float, float]:
-    """The cosines of a wave's voice to the source's and to the reference's. Raises AudioError."""
-    voice = embedded(room.encoder, wav, rate)
-    return float(voice @ room.voice(source)), float(voice @ room.voice(reference))
 
 
 def converted(scores: Scores, split: str) -> list[Result]:
