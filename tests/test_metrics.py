@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pystoi import stoi
 
-from slmkit.api import Codes, CodeSpec, DataError
+from slmkit.api import Codes, CodeSpec, DataError, MissingDependencyError
 from slmkit.host import build, host
 from slmkit.testing.metrics import metric_laws
 
@@ -67,7 +67,105 @@ def test_a_copy_is_perfect_and_noise_is_worse() -> None:
     assert intelligible.score(noisy, wav)[0] < 0.98
 
 
-@pytest.mark.parametrize("name", ["mel-distance", "stoi"])
+WAVE_METRICS = ["mel-distance", "stft-distance", "stoi", "pesq", "si-sdr"]
+
+
+def noisy(wav: np.ndarray, level: float) -> np.ndarray:
+    noise = np.random.default_rng(1).normal(size=len(wav)).astype(np.float32)
+    return wav + level * noise
+
+
+@pytest.mark.parametrize("name", WAVE_METRICS)
+def test_more_noise_is_worse(name: str) -> None:
+    metric, wav = build("metric", name), speechlike()
+    levels = [metric.score(noisy(wav, level), wav)[0] for level in (0.001, 0.01, 0.1)]
+    assert levels == sorted(levels, reverse=metric.direction == "higher")
+    assert len(set(levels)) == 3
+
+
+@pytest.mark.parametrize("name", WAVE_METRICS)
+def test_a_copy_of_other_length_is_cut(name: str) -> None:
+    metric, wav = build("metric", name), speechlike()
+    given = noisy(wav, 0.05)
+    short = metric.score(given[:-100], wav[:-100])
+    assert metric.score(given[:-100], wav) == short
+    assert metric.score(given, wav[:-100]) == short
+
+
+def test_stft_distance_is_that_of_numpy() -> None:
+    wav = speechlike(seconds=0.5)
+    given = noisy(wav, 0.05)
+    total = 0.0
+    for size in (2048, 1024, 512):
+        window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+        spectra = []
+        for each in (given, wav):
+            padded = np.pad(each.astype(np.float64), size // 2, mode="reflect")
+            starts = range(0, len(padded) - size + 1, size // 4)
+            frames = np.stack([padded[at : at + size] * window for at in starts])
+            spectra.append(np.sqrt(np.abs(np.fft.rfft(frames)) ** 2 + 1e-9))
+        copy, true = spectra
+        total += np.linalg.norm(true - copy) / np.linalg.norm(true)
+        total += np.abs(np.log(true) - np.log(copy)).mean()
+    top, bottom = build("metric", "stft-distance").score(given, wav)
+    assert top / bottom == pytest.approx(total / 3, rel=1e-4)
+
+
+def test_si_sdr_is_that_of_its_definition_and_does_not_hear_the_level() -> None:
+    metric, wav = build("metric", "si-sdr"), speechlike()
+    given = noisy(wav, 0.05)
+    ours, true = (each.astype(np.float64) - each.astype(np.float64).mean() for each in (given, wav))
+    scale = np.dot(ours, true) / np.dot(true, true)
+    error = ours - scale * true
+    expected = 10 * np.log10(np.sum((scale * true) ** 2) / np.sum(error**2))
+    assert metric.score(given, wav)[0] == pytest.approx(expected, abs=1e-6)
+    assert metric.score(0.1 * given + 0.2, wav)[0] == pytest.approx(expected, abs=1e-3)
+    assert metric.score(wav, wav)[0] == 100
+    shifted = np.roll(wav, 40)
+    assert metric.score(shifted, wav)[0] < 5, "what is heard later is not the same wave"
+
+
+def test_si_sdr_of_noise_of_a_known_power_is_that_power() -> None:
+    rng = np.random.default_rng(0)
+    wav, noise = rng.normal(size=(2, 200_000)).astype(np.float32)
+    for snr in (20.0, 0.0, -10.0):
+        given = wav + 10 ** (-snr / 20) * noise
+        assert build("metric", "si-sdr").score(given, wav)[0] == pytest.approx(snr, abs=0.2)
+
+
+def test_pesq_is_the_packages_and_wide_band_at_16_khz_alone() -> None:
+    pesq = pytest.importorskip("pesq")
+    metric, wav = build("metric", "pesq"), speechlike()
+    given = noisy(wav, 0.02)
+    assert metric.score(given, wav)[0] == pytest.approx(pesq.pesq(16000, wav, given, "wb"))
+    with pytest.raises(DataError, match="16000 Hz, not at 8000"):
+        metric.score(given, wav, 8000)
+
+
+@pytest.mark.parametrize("name", ["pesq", "si-sdr", "stft-distance"])
+def test_what_cannot_be_scored_is_an_error_and_not_a_number(name: str) -> None:
+    metric, wav = build("metric", name), speechlike()
+    silent = np.zeros_like(wav)
+    cases = {
+        "pesq": [(wav, silent), (silent, wav), (wav[:2000], wav[:2000])],
+        "si-sdr": [(wav, silent), (silent, wav)],
+        "stft-distance": [(wav[:1000], wav[:1000])],
+    }
+    for copy, reference in cases[name]:
+        with pytest.raises(DataError, match=f"{name} cannot be measured"):
+            metric.score(copy, reference)
+
+
+def test_a_metric_whose_package_is_missing_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("slmkit.host.registry._installed", lambda module: module != "pesq")
+    assert host().find("metric", "pesq").missing == ("pesq",)
+    with pytest.raises(MissingDependencyError, match=r"pesq: pip install 'slmkit\[eval\]'"):
+        build("metric", "pesq")
+
+
+@pytest.mark.parametrize("name", WAVE_METRICS)
 def test_waves_that_cannot_be_compared_are_refused(name: str) -> None:
     metric, wav = build("metric", name), speechlike()
     broken = wav.copy()
@@ -115,6 +213,9 @@ ITEMS = {
     "exact": (SENTENCES, 1.0),
     "mel-distance": (tuple(speechlike(seed) for seed in range(3)), 0.0),
     "stoi": (tuple(speechlike(seed) for seed in range(3)), 1.0),
+    "stft-distance": (tuple(speechlike(seed) for seed in range(3)), 0.0),
+    "pesq": (tuple(speechlike(seed) for seed in range(3)), 4.6439),
+    "si-sdr": (tuple(speechlike(seed) for seed in range(3)), 100.0),
     "unit-edit-distance": ((units(1, 2, 3), units(4, 4, 5), units(3, 2, 1, 0)), 0.0),
 }
 

@@ -5,14 +5,14 @@ Letters: b (batch), c (channel), k (codebook), t (frame), n (sample), s (segment
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from slmkit.api import Codes, CodeSpec, MisfitError, State, Tokenizer, WeightsError
-from slmkit.codecs.codec import WINDOW, SeanetCodec, check_codes, padded_waves
+from slmkit.codecs.codec import WINDOW, SeanetCodec, check_codes, padded_waves, stretch
 from slmkit.codecs.published import from_published, load_checked, read_state
 from slmkit.codecs.seanet import SeanetSizes
 from slmkit.codecs.waves import channelled, check_chunk
@@ -71,6 +71,14 @@ class Encodec(nn.Module, Tokenizer):
             waves = segments.decode(self.codec, codes)
             return padded_waves([wave.mean(dim=0) for wave in waves])
         return padded_waves([wave[0] for wave in self.codec.decode(codes.values, lengths)])
+
+    @torch.inference_mode()
+    def decode_books(self, codes: Codes, books: Sequence[int]) -> tuple[Tensor, Tensor]:
+        if self.options.variant == "48khz":
+            return super().decode_books(codes, books)
+        lengths, chosen = check_codes(codes, self.spec, NAME), stretch(books, NAME)
+        waves = self.codec.decode(codes.values[:, chosen], lengths, chosen.start)
+        return padded_waves([wave[0] for wave in waves])
 
     @torch.inference_mode()
     def decode_stereo(self, codes: Codes) -> list[Tensor]:

@@ -6,7 +6,7 @@ Letters: b (batch), k (codebook), t (frame), n (sample).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -64,12 +64,18 @@ class HfCodec(nn.Module, Tokenizer):
         rows = [self._encode(wave.to(self.model.device)) for wave in waves]
         return Codes.pad(rows, self.spec).to(wav.device)
 
-    @torch.inference_mode()
     def decode(self, codes: Codes) -> tuple[Tensor, Tensor]:
+        return self.decode_books(codes, range(self.spec.codebooks))
+
+    @torch.inference_mode()
+    def decode_books(self, codes: Codes, books: Sequence[int]) -> tuple[Tensor, Tensor]:
         ends = check_codes(codes, self.spec, self.name)
+        count = len(books)
+        if not count or list(books) != list(range(count)):
+            raise MisfitError(f"{self.name} decodes the first codebooks alone, and no others")
         waves = []
         for values, length in zip(codes.values, ends, strict=True):
-            row = values[None, :, :length].to(self.model.device)
+            row = values[None, :count, :length].to(self.model.device)
             waves.append(self.model.decode(audio_codes=row).audio_values.flatten())
         lengths = torch.tensor([len(wave) for wave in waves])
         wav = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True)

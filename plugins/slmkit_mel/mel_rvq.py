@@ -6,7 +6,7 @@ Letters: b (batch), k (codebook), c (entry), m (mel band), t (frame), n (sample)
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +72,13 @@ class MelRvq(nn.Module, Tokenizer):
         return padded_waves([torch.cat(list(self._spoken(row))) for row in rows])
 
     @torch.inference_mode()
+    def decode_books(self, codes: Codes, books: Sequence[int]) -> tuple[Tensor, Tensor]:
+        lengths = check_codes(codes, self.spec, NAME)
+        self._check_fitted()
+        rows = [row[:, :length] for row, length in zip(codes.values, lengths, strict=True)]
+        return padded_waves([torch.cat(list(self._spoken(row, books))) for row in rows])
+
+    @torch.inference_mode()
     def decode_long(self, codes: Codes) -> Iterator[Tensor]:
         (length,) = check_codes(codes, self.spec, NAME)
         self._check_fitted()
@@ -101,10 +108,10 @@ class MelRvq(nn.Module, Tokenizer):
         heard = (self._ended(F.pad(row, (self.mel.before, 0))) for row in rows)
         return [self._spectra(row[0], frames) for row, frames in heard]
 
-    def log_mel_of(self, codes: Tensor) -> Tensor:
-        """The log-mel [t, m] that codes [k, t] stand for."""
-        books = torch.arange(len(codes), device=codes.device)[:, None]
-        return self.entries[books, codes].sum(dim=0)
+    def log_mel_of(self, codes: Tensor, books: Sequence[int] | None = None) -> Tensor:
+        """The log-mel [t, m] that codes [k, t] stand for, or those of some codebooks alone."""
+        chosen = torch.tensor(range(len(codes)) if books is None else books, device=codes.device)
+        return self.entries[chosen[:, None], codes[chosen]].sum(dim=0)
 
     def _ended(self, heard: Tensor) -> tuple[Tensor, int]:
         """What was heard [b, n] with silence after its end, and how many frames it has then."""
@@ -138,14 +145,14 @@ class MelRvq(nn.Module, Tokenizer):
             codes.append(nearest)
         return torch.stack(codes)
 
-    def _spoken(self, codes: Tensor) -> Iterator[Tensor]:
+    def _spoken(self, codes: Tensor, books: Sequence[int] | None = None) -> Iterator[Tensor]:
         """The wave of one row's codes [k, t], in stretches [n] that fade into each other."""
         hop, frames = self.options.hop_length, codes.shape[1]
         # the phases are unlike, so that it is the powers of the two that add up to one
         turn = torch.linspace(0, math.pi / 2, FADED * hop, device=codes.device)
         before: Tensor | None = None
         for at in range(0, max(1, frames - FADED), SPOKEN):
-            wav = self._wave(self.log_mel_of(codes[:, at : at + SPOKEN + FADED]))
+            wav = self._wave(self.log_mel_of(codes[:, at : at + SPOKEN + FADED], books))
             if before is not None:
                 faded = before * turn.cos() + wav[: len(turn)] * turn.sin()
                 wav = torch.cat([faded.clamp(-1.0, 1.0), wav[len(turn) :]])

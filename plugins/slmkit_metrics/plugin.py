@@ -29,6 +29,26 @@ def slmkit_metrics() -> list[Declaration]:
             target="slmkit_metrics.wave:MelDistance",
         ),
         Declaration(
+            name="stft-distance",
+            summary="spectral convergence plus L1 of log magnitudes, over three windows",
+            target="slmkit_metrics.wave:StftDistance",
+            source="Yamamoto et al. 2020 (Parallel WaveGAN)",
+        ),
+        Declaration(
+            name="si-sdr",
+            summary="scale-invariant signal-to-distortion ratio, dB",
+            target="slmkit_metrics.wave:SiSdr",
+            source="Le Roux et al. 2019",
+        ),
+        Declaration(
+            name="pesq",
+            summary="perceptual quality, wide band at 16 kHz, 1..4.64",
+            target="slmkit_metrics.wave:Pesq",
+            requires=("pesq",),
+            extra="eval",
+            source="ITU-T P.862.2, by the package pesq",
+        ),
+        Declaration(
             name="stoi",
             summary="short-time objective intelligibility, 0..1",
             target="slmkit_metrics.wave:Stoi",

@@ -5,14 +5,14 @@ Letters: b (batch), d (width), k (codebook), t (frame), n (sample).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from slmkit.api import Codes, CodeSpec, MisfitError, Tokenizer
-from slmkit.codecs.codec import SeanetCodec, check_codes, padded_waves
+from slmkit.codecs.codec import SeanetCodec, check_codes, padded_waves, stretch
 from slmkit.codecs.published import from_published, load_checked, read_state
 from slmkit.codecs.waves import channelled
 from slmkit_speechtokenizer.config import PUBLISHED_CONFIG, Config, read_config
@@ -67,6 +67,13 @@ class SpeechTokenizer(nn.Module, Tokenizer):
         lengths = check_codes(codes, self.spec, NAME)
         first = self.options.range[0] - 1
         return padded_waves([wave[0] for wave in self.codec.decode(codes.values, lengths, first)])
+
+    @torch.inference_mode()
+    def decode_books(self, codes: Codes, books: Sequence[int]) -> tuple[Tensor, Tensor]:
+        lengths, chosen = check_codes(codes, self.spec, NAME), stretch(books, NAME)
+        first = self.options.range[0] - 1 + chosen.start
+        waves = self.codec.decode(codes.values[:, chosen], lengths, first)
+        return padded_waves([wave[0] for wave in waves])
 
     @torch.inference_mode()
     def encode_long(self, blocks: Iterable[Tensor]) -> Iterator[Codes]:

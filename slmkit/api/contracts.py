@@ -114,6 +114,19 @@ class Tokenizer(Savable, ABC):
 
         raise MisfitError(f"{type(self).__name__} has no decoder; a vocoder has to speak its codes")
 
+    def decode_books(self, codes: Codes, books: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `decode` makes of some codebooks of its codes, counted from 0 and ascending; the
+        others add nothing. Raises MisfitError for what a part cannot hear alone."""
+        if list(books) == list(range(self.spec.codebooks)):
+            return self.decode(codes)
+        from slmkit.api.errors import MisfitError
+
+        chosen = ", ".join(str(book + 1) for book in books)
+        raise MisfitError(
+            f"{type(self).__name__} cannot decode codebooks {chosen} of {self.spec.codebooks} "
+            f"alone: take them all, or a tokenizer built with fewer"
+        )
+
     @property
     def streams(self) -> bool:
         """Whether `step` can be called as this part was built, where `can.streaming`.

@@ -6,7 +6,7 @@ Letters: b (batch), c (channel), d (width), k (codebook), t (frame), n (sample).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -202,6 +202,15 @@ def check_codes(codes: Codes, spec: CodeSpec, name: str) -> list[int]:
     if not lengths or min(lengths) < 1 or max(lengths) > codes.values.shape[-1]:
         raise MisfitError(f"{name}: lengths {lengths} in codes of {codes.values.shape[-1]} frames")
     return lengths
+
+
+def stretch(books: Sequence[int], name: str) -> slice:
+    """Codebooks, counted from 0, as one stretch of neighbours. Raises MisfitError for others."""
+    first, last = min(books, default=0), max(books, default=-1)
+    if not books or list(books) != list(range(first, last + 1)):
+        chosen = ", ".join(str(book + 1) for book in books) or "none"
+        raise MisfitError(f"{name} decodes codebooks that follow each other, not {chosen}")
+    return slice(first, last + 1)
 
 
 def padded_waves(rows: list[Tensor]) -> tuple[Tensor, Tensor]:

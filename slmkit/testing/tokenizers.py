@@ -168,6 +168,8 @@ def _decodes(part: Tokenizer, codes: Codes) -> None:
     )
     assert wav.shape == (len(codes), int(lengths.max())), "waves are [b, longest]"
     assert bool(torch.isfinite(wav).all()), "samples are finite numbers"
+    heard, _ = part.decode_books(codes, range(part.spec.codebooks))
+    assert torch.allclose(heard, wav, atol=TOLERANCE), "all codebooks alone are what `decode` hears"
     for row, length in enumerate(lengths.tolist()):
         assert not wav[row, length:].any(), "beyond a row's length lies silence"
         alone, count = part.decode(codes.row(row))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -111,17 +112,7 @@ class CtcLearner(LightningModule):
     def loss(self, batch: CtcBatch) -> Tensor:
         """CTC loss for each character, averaged over the batch's characters."""
         scores, lengths = self.model.logits(batch.log_mel, batch.lengths)
-        log_probs = scores.float().log_softmax(dim=-1).transpose(0, 1)
-        total = functional.ctc_loss(
-            log_probs,
-            batch.ids,
-            lengths,
-            batch.counts,
-            blank=BLANK,
-            reduction="sum",
-            zero_infinity=True,
-        )
-        return total / batch.counts.sum()
+        return ctc_losses(scores, lengths, batch.ids, batch.counts).sum() / batch.counts.sum()
 
     def training_step(self, batch: CtcBatch, index: int) -> Tensor:
         log_mel, lengths = worsen(batch.log_mel, batch.lengths)
@@ -145,6 +136,32 @@ class CtcLearner(LightningModule):
             optimizer, lambda step: rise_and_fall(step, training.steps)
         )
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+
+def ctc_losses(
+    scores: Tensor, lengths: Tensor, ids: Tensor, counts: Tensor, endless: bool = False
+) -> Tensor:
+    """Minus the log-likelihood [b], nats, of each text under scores [b, t, c]; `ids` are the texts
+    end to end and `counts` [b] how long they are. What does not fit in its frames counts as 0,
+    which leaves the gradients of the others alone, or as infinity where `endless`."""
+    log_probs = scores.float().log_softmax(dim=-1).transpose(0, 1)
+    return functional.ctc_loss(
+        log_probs,
+        ids,
+        lengths,
+        counts,
+        blank=BLANK,
+        reduction="none",
+        zero_infinity=not endless,
+    )
+
+
+def greedy(scores: Tensor, lengths: Tensor) -> list[list[int]]:
+    """The best path of each row of scores [b, t, c]: repetitions merged, then blanks dropped."""
+    paths = zip(scores.argmax(dim=-1).tolist(), lengths.tolist(), strict=True)
+    return [
+        [index for index, _ in groupby(path[:length]) if index != BLANK] for path, length in paths
+    ]
 
 
 def rise_and_fall(step: int, steps: int) -> float:
