@@ -17,52 +17,61 @@ class SkipLstm(nn.Module):
     """x + LSTM(x), of the width of x; from both sides the output is twice as wide, and so is x.
 
     Rows that end before the last frame are read from their own ends, so that what lies beyond does
-    not count.
+    not count. Without layers it is x alone.
     """
 
     def __init__(self, width: int, layers: int, bidirectional: bool = False) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(width, width, layers, bidirectional=bidirectional)
+        self.sides = 2 if bidirectional else 1
+        self.lstm = nn.LSTM(width, width, layers, bidirectional=bidirectional) if layers else None
 
     def forward(self, x: Tensor, ends: Sequence[int] | None = None) -> Tensor:
         """[b, c, 1, t] -> [b, c, 1, t], or 2c channels where it reads from both sides."""
+        if self.lstm is None:
+            return x.repeat(1, self.sides, 1, 1) if self.sides > 1 else x
         steps = _steps(x)
         if not self.lstm.bidirectional:
             return _image(steps + self.lstm(steps)[0])
-        out = self.lstm(steps)[0] if ends is None else self._from_own_ends(steps, ends)
+        out = self.lstm(steps)[0] if ends is None else _from_own_ends(self.lstm, steps, ends)
         return _image(out + steps.repeat(1, 1, 2))
 
     def empty_state(self, batch: int) -> State:
         """The state before the first frame: {"h": [l, b, c], "c": [l, b, c]}."""
+        if self.lstm is None:
+            # as many rows as there are, for whoever asks the state
+            zeros = torch.zeros(1, batch, 0)
+            return {"h": zeros, "c": zeros.clone()}
         weight = self.lstm.weight_hh_l0
         zeros = weight.new_zeros(self.lstm.num_layers, batch, self.lstm.hidden_size)
         return {"h": zeros, "c": zeros.clone()}
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Go on with a chunk [b, c, 1, any], where it reads from one side."""
-        if x.shape[-1] == 0:
+        if self.lstm is None or x.shape[-1] == 0:
             return x, state
         steps = _steps(x)
         out, (h, c) = self.lstm(steps, (state["h"], state["c"]))
         return _image(steps + out), {"h": h, "c": c}
 
-    def _from_own_ends(self, steps: Tensor, ends: Sequence[int]) -> Tensor:
-        """Both directions of each layer apart, the rows turned about for the second."""
-        turned = _turning(ends, len(steps), steps.device)
-        for layer in range(self.lstm.num_layers):
-            forth = self._one_way(steps, f"l{layer}")
-            back = self._one_way(_take(steps, turned), f"l{layer}_reverse")
-            steps = torch.cat([forth, _take(back, turned)], dim=-1)
-        return steps
 
-    def _one_way(self, steps: Tensor, which: str) -> Tensor:
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        weights = [getattr(self.lstm, f"{name}_{which}") for name in names]
-        zeros = steps.new_zeros(1, steps.shape[1], self.lstm.hidden_size)
-        out: Tensor = torch.lstm(
-            steps, (zeros, zeros), weights, True, 1, 0.0, self.training, False, False
-        )[0]
-        return out
+def _from_own_ends(lstm: nn.LSTM, steps: Tensor, ends: Sequence[int]) -> Tensor:
+    """Both directions of each layer apart, the rows turned about for the second."""
+    turned = _turning(ends, len(steps), steps.device)
+    for layer in range(lstm.num_layers):
+        forth = _one_way(lstm, steps, f"l{layer}")
+        back = _one_way(lstm, _take(steps, turned), f"l{layer}_reverse")
+        steps = torch.cat([forth, _take(back, turned)], dim=-1)
+    return steps
+
+
+def _one_way(lstm: nn.LSTM, steps: Tensor, which: str) -> Tensor:
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    weights = [getattr(lstm, f"{name}_{which}") for name in names]
+    zeros = steps.new_zeros(1, steps.shape[1], lstm.hidden_size)
+    out: Tensor = torch.lstm(
+        steps, (zeros, zeros), weights, True, 1, 0.0, lstm.training, False, False
+    )[0]
+    return out
 
 
 def _turning(ends: Sequence[int], frames: int, device: torch.device) -> Tensor:
