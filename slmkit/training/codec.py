@@ -34,7 +34,6 @@ from slmkit.training.precision import fast_precision
 from slmkit.training.schedules import warm_cosine
 from slmkit.training.trainer import CHECKS, make_trainer
 
-BETAS = (0.9, 0.99)
 BALANCED = ("wave", "mel", "adversarial", "feature")
 
 
@@ -190,8 +189,8 @@ class CodecLearner(LightningModule):
             learners[0] += self.lesson.parameters()
         if self.adversaries is not None:
             learners.append(list(self.adversaries.parameters()))
-        lr = self.training_options.lr
-        return [torch.optim.Adam(learner, lr=lr, betas=BETAS) for learner in learners]
+        lr, (first, second) = self.training_options.lr, self.training_options.betas
+        return [torch.optim.Adam(learner, lr=lr, betas=(first, second)) for learner in learners]
 
     def transfer_batch_to_device(self, batch: Crops, device: Any, index: int) -> Crops:
         taught = None if batch.taught is None else batch.taught.to(device)

@@ -36,7 +36,10 @@ class CodecTraining:
     """
 
     steps: int = option(2000, "steps, of the codec and of its adversaries alike")
-    lr: float = option(1e-3, "peak learning rate of Adam (0.9, 0.99), for both")
+    lr: float = option(1e-3, "peak learning rate of Adam, of both")
+    betas: list[float] = option(
+        help="of Adam's moving averages", default_factory=lambda: [0.9, 0.99]
+    )
     warmup: int = option(50, "steps of linear warm-up; then a cosine")
     lr_end: float = option(0.1, "what is left of the learning rate at the end, as a share")
     batch: int = option(8, "crops of a step, of different speakers as far as there are")
@@ -85,6 +88,8 @@ class CodecTraining:
         _one_of("lesson", self.lesson, LESSONS)
         if min(self.steps, self.batch) < 1 or self.crop <= 0:
             raise ValueError("steps and batch are at least 1, a crop is longer than nothing")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas {self.betas} are not two decays: at least 0 and below 1")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema {self.ema} is no decay of an average: at least 0 and below 1")
         for name in ("lr_end", "book_dropout", "adversary_start"):
