@@ -44,7 +44,7 @@ class Encodec(nn.Module, Tokenizer):
             own = options.variant == OWN
             most = options.books if own else max(CODEBOOKS[options.variant].values())
             entries = options.entries
-            self.codec = SeanetCodec.untrained(sizes, most, entries, rate, options.seed)
+            self.codec = SeanetCodec.untrained(sizes, most, entries, rate, options.seed, scaled=own)
         else:
             self.codec = load_codec(options.variant, options.weights)
         self.spec = CodeSpec(

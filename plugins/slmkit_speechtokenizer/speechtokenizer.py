@@ -44,7 +44,12 @@ class SpeechTokenizer(nn.Module, Tokenizer):
             )
         if options.weights is None:
             self.codec = SeanetCodec.untrained(
-                config.sizes, config.codebooks, config.entries, config.sample_rate, options.seed
+                config.sizes,
+                config.codebooks,
+                config.entries,
+                config.sample_rate,
+                options.seed,
+                scaled=bool(options.sized),
             )
         else:
             self.codec = load_codec(config, _checkpoint(Path(options.weights)))

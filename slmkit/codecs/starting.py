@@ -7,11 +7,15 @@ variance (Mishkin and Matas 2016) divides each convolution's weights by the devi
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from slmkit.codecs.codec import SeanetCodec
 from slmkit.codecs.convolution import Convolution, Upsampling
+
+if TYPE_CHECKING:
+    from slmkit.codecs.codec import SeanetCodec
 
 SMALLEST = 1e-6
 """A deviation below is that of silence, which says nothing of a layer."""

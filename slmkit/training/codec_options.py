@@ -36,7 +36,7 @@ class CodecTraining:
     """
 
     steps: int = option(2000, "steps, of the codec and of its adversaries alike")
-    lr: float = option(1e-3, "peak learning rate of Adam, of both")
+    lr: float = option(2e-3, "peak learning rate of Adam, of both")
     betas: list[float] = option(
         help="of Adam's moving averages", default_factory=lambda: [0.9, 0.99]
     )
@@ -64,13 +64,13 @@ class CodecTraining:
         0.1, "entries that are used less than this share of the even use are drawn anew"
     )
     windows: list[int] = option(
-        help="samples of each STFT discriminator's window", default_factory=lambda: [1024, 512, 256]
+        help="samples of each STFT discriminator's window", default_factory=lambda: [512]
     )
     periods: list[int] = option(help="of HiFi-GAN's discriminators", default_factory=list)
     scales: int = option(0, "of HiFi-GAN's discriminators")
     adversary_width: float = option(0.25, "of all discriminators, as a share of the published one")
     adversary_loss: str = option("lsgan", " or ".join(GAMES))
-    adversary_start: float = option(0.1, "share of the steps that go before the adversaries begin")
+    adversary_start: float = option(0.5, "share of the steps that go before the adversaries begin")
     augment: dict[str, float] = option(
         help="share of the crops whose sound is changed before the codec hears it: noise and "
         "reverberation, which it learns to leave out, and speed",
