@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import torch
 
-from slmkit.api import DataError, MisfitError, StageContext, Utterance
+from slmkit.api import DataError, MisfitError, StageContext, Tokenizer, Utterance
 from slmkit.codecs.codec import SeanetCodec
+from slmkit.data.audio import Wave, read_utterance
+from slmkit.data.intervals import measure
 from slmkit.data.manifest import load_manifest
+from slmkit.host import build
 from slmkit.training.codec import fit_codec
 from slmkit.training.distillation import lesson_of
 from slmkit_codec_training.plugin import TrainCodecOptions
@@ -41,6 +45,19 @@ def train_codec(options: TrainCodecOptions, context: StageContext) -> None:
     dev = sounding(every, "dev", options.roles)[: options.checks]
     fit_codec(codec, train, dev, options, lesson, context)
     context.keep("tokenizer", tokenizer)
+    if dev:
+        rate = tokenizer.spec.sample_rate
+        pairs = list(copies(tokenizer, dev))
+        distance = build("metric", "mel-distance")
+        context.result(measure(distance, "mel-distance/codec", "dev", pairs, sample_rate=rate))
+
+
+def copies(tokenizer: Tokenizer, utterances: list[Utterance]) -> Iterator[tuple[Wave, Wave]]:
+    """(copy, true) of each utterance, coded and decoded."""
+    for utterance in utterances:
+        wav = read_utterance(utterance, tokenizer.spec.sample_rate)
+        codes = tokenizer.encode(torch.from_numpy(wav)[None], torch.tensor([len(wav)]))
+        yield tokenizer.decode(codes)[0][0, : len(wav)].numpy(), wav
 
 
 def sounding(utterances: list[Utterance], split: str, roles: list[str]) -> list[Utterance]:
