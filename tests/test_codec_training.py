@@ -224,6 +224,16 @@ def test_a_broken_training_ends_as_an_unbroken_one(
     assert all(torch.equal(whole[name], broken[name]) for name in whole)
 
 
+def test_bfloat16_learns_as_well(utterances: list[Utterance], tmp_path: Path) -> None:
+    """Codes are found, and spectra compared, in float32; what is left differs in rounding alone."""
+    exact = learnt(utterances, tmp_path / "exact")
+    rounded = learnt(utterances, tmp_path / "rounded", precision="bf16-mixed")
+    name = "codec.decoder.last.conv.weight"
+    assert not torch.equal(exact[name], rounded[name])
+    torch.testing.assert_close(exact[name], rounded[name], atol=0.02, rtol=0.05)
+    assert all(tensor.dtype == torch.float32 for tensor in rounded.values())
+
+
 def test_what_is_kept_is_the_average(utterances: list[Utterance], tmp_path: Path) -> None:
     average = learnt(utterances, tmp_path / "average")
     plain = learnt(utterances, tmp_path / "plain", replace(SHORT, ema=0.0))
