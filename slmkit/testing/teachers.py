@@ -35,11 +35,11 @@ def teacher_laws(part: Any, wav: Tensor, lengths: Tensor) -> None:
         f"the declared rate is {spec.frame_rate:g} Hz; {lengths.tolist()} samples gave "
         f"{frames.tolist()} frames"
     )
+    largest = float(features.abs().max())
+    assert largest > 0, "features of sound are not zero"
     for row, (length, count) in enumerate(zip(lengths.tolist(), frames.tolist(), strict=True)):
         alone, own = part.represent(wav[row : row + 1, :length], lengths[row : row + 1])
         assert int(own[0]) == count, f"row {row} alone has another number of frames"
         assert bool(alone[0, :count].isfinite().all()), "features are finite numbers"
         far = float((alone[0, :count] - features[row, :count]).abs().max())
-        largest = float(alone[0, :count].abs().max())
-        assert largest > 0, "features of sound are not zero"
         assert far <= TOLERANCE * largest, f"row {row} alone differs from the batch by {far:g}"
