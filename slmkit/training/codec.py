@@ -149,10 +149,10 @@ class CodecLearner(LightningModule):
         if self.balancer is None:
             whole = torch.stack([weights[name] * loss for name, loss in wanted.items()]).sum()
             return torch.autograd.grad(whole, copy, retain_graph=keep)[0]
-        gradients = {}
-        for name, loss in wanted.items():
-            shared = keep or name == "adversarial"
-            gradients[name] = torch.autograd.grad(loss, copy, retain_graph=shared)[0]
+        gradients = {
+            name: torch.autograd.grad(loss, copy, retain_graph=keep)[0]
+            for name, loss in wanted.items()
+        }
         balanced: Tensor = self.balancer(gradients)
         return balanced
 
