@@ -23,6 +23,8 @@ SPEECHGPT = {"judge-wer", "transcription-wer/speech-speech", "stoi/vocoder"}
 STRATEGIES = ("flat", "coarse-first", "parallel", "delay", "depth", "ar-nar", "soundstorm")
 ARRANGEMENTS = ("text-first", "interleaved", "monologue", "ahead")
 MEASURED = {
+    "speechtokenizer": {"mel-distance/codec"},
+    "encodec": {"mel-distance/codec"},
     "decoding-strategies": {
         f"{name}/{metric}"
         for name in STRATEGIES
@@ -95,6 +97,8 @@ def test_every_profile_is_whole_but_for_what_the_person_has_to_give(
         asked = PUBLISHED if profile in ("paper", "released") else []
         if "digits" in recipe.stem:
             asked = ["corpus.manifest"]
+        if recipe.stem in CODECS:
+            asked = CODECS[recipe.stem].get(profile, [])
         overrides = [f"{key}={file}" for key in asked]
         dry = slmkit.run(recipe, profile=profile, overrides=overrides, dry_run=True,
                          output=tmp_path / "run")  # fmt: skip
@@ -104,6 +108,15 @@ def test_every_profile_is_whole_but_for_what_the_person_has_to_give(
             with pytest.raises(OptionsError, match=asked[missing]):
                 slmkit.run(recipe, profile=profile, overrides=rest, dry_run=True)
 
+
+CODECS = {
+    "speechtokenizer": {
+        "recorded": ["corpus.manifest"],
+        "paper": ["corpus.manifest", "teacher.model"],
+    },
+    "encodec": {"recorded": ["corpus.manifest"], "paper": ["corpus.manifest"]},
+}
+"""What a person gives to train codecs."""
 
 PUBLISHED = [
     "corpus.manifest",

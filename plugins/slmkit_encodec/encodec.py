@@ -17,7 +17,7 @@ from slmkit.codecs.published import from_published, load_checked, read_state
 from slmkit.codecs.seanet import SeanetSizes
 from slmkit.codecs.waves import channelled, check_chunk
 from slmkit_encodec import segments
-from slmkit_encodec.plugin import CODEBOOKS, ENTRIES, SEGMENT, EncodecOptions
+from slmkit_encodec.plugin import CODEBOOKS, ENTRIES, OWN, SEGMENT, EncodecOptions
 
 NAME = "encodec"
 SIZES = {
@@ -39,17 +39,19 @@ class Encodec(nn.Module, Tokenizer):
     def __init__(self, options: EncodecOptions) -> None:
         super().__init__()
         self.options = options
-        rate, sizes = SIZES[options.variant]
-        most = max(CODEBOOKS[options.variant].values())
+        rate, sizes = _sized(options) if options.variant == OWN else SIZES[options.variant]
         if options.weights is None:
-            self.codec = SeanetCodec.untrained(sizes, most, ENTRIES, rate, options.seed)
+            own = options.variant == OWN
+            most = options.books if own else max(CODEBOOKS[options.variant].values())
+            entries = options.entries
+            self.codec = SeanetCodec.untrained(sizes, most, entries, rate, options.seed, scaled=own)
         else:
             self.codec = load_codec(options.variant, options.weights)
         self.spec = CodeSpec(
             rate,
             sizes.hop_length,
-            (ENTRIES,) * options.codebooks,
-            segment=None if sizes.causal else SEGMENT,
+            (options.entries,) * options.codebooks,
+            segment=SEGMENT if options.variant == "48khz" else None,
         )
         self.requires_grad_(False).eval()
 
@@ -99,7 +101,7 @@ class Encodec(nn.Module, Tokenizer):
     @torch.inference_mode()
     def decode_long(self, codes: Codes) -> Iterator[Tensor]:
         (length,) = check_codes(codes, self.spec, NAME)
-        if not self.streams:
+        if self.options.variant == "48khz":
             yield from (wav.mean(0, True) for wav in segments.decode_long(self.codec, codes))
             return
         yield from self.codec.decode_long(codes.values[..., :length])
@@ -111,7 +113,11 @@ class Encodec(nn.Module, Tokenizer):
             return
         both = self.codec.sizes.channels
         waves = (channelled(b, torch.tensor([b.shape[-1]]), both, NAME)[0] for b in blocks)
-        yield from segments.encode_long(self.codec, waves, self.spec)
+        if self.options.variant == "48khz":
+            yield from segments.encode_long(self.codec, waves, self.spec)
+            return
+        for codes in self.codec.encode_long(waves, self.options.codebooks):
+            yield Codes.pad([codes], self.spec)
 
     @property
     def streams(self) -> bool:
@@ -161,7 +167,20 @@ class Encodec(nn.Module, Tokenizer):
 
     def _streams(self) -> None:
         if not self.streams:
-            raise MisfitError("encodec: its variant 48khz does not stream; 24khz does")
+            raise MisfitError("encodec: it streams where it is causal: 24khz, and 16khz so built")
+
+
+def _sized(options: EncodecOptions) -> tuple[int, SeanetSizes]:
+    """Rate and sizes of the variant that is to be trained."""
+    sizes = SeanetSizes(
+        width=options.width,
+        filters=options.filters,
+        ratios=tuple(options.ratios),
+        lstm_layers=options.lstm_layers,
+        from_both_sides=options.lstm_layers > 0 and not options.causal,
+        causal=options.causal,
+    )
+    return 16000, sizes
 
 
 def load_codec(variant: str, weights: str) -> SeanetCodec:

@@ -27,13 +27,17 @@ class Encoder(nn.Module):
         self.norm = nn.Identity() if self.pre_norm else encoder.layer_norm
         self.blocks = nn.ModuleList(Block(each, self.pre_norm) for each in encoder.layers[:layers])
 
-    def forward(self, rows: list[Tensor]) -> list[Tensor]:
-        """What the last block makes of each row [t, d]; no norm after it, as in fairseq."""
+    def forward(self, rows: list[Tensor], mean: bool = False) -> list[Tensor]:
+        """What the last block makes of each row [t, d]; no norm after it, as in fairseq. `mean`:
+        the mean of that, of all blocks before it, and of what the first one is given."""
         x = self.norm(torch.cat([row + self.position(row) for row in rows]))
         lengths = [len(row) for row in rows]
+        total = x
         for block in self.blocks:
             x = block(x, lengths)
-        return list(x.split(lengths))
+            total = total + x if mean else x
+        whole = total / (len(self.blocks) + 1) if mean else total
+        return list(whole.split(lengths))
 
 
 class PositionalConvolution(nn.Module):

@@ -12,8 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
-from slmkit.api import Codes, CodeSpec, DataError, Tokenizer, WeightsError
+from slmkit.api import (
+    Codes,
+    CodeSpec,
+    DataError,
+    FeatureSpec,
+    Teacher,
+    Tokenizer,
+    WeightsError,
+)
 from slmkit.codecs.kmeans import assign, fit_kmeans, sample_frames
 from slmkit.codecs.waves import check_waves
 from slmkit_hubert.centroids import read_centroids
@@ -32,7 +41,7 @@ TOGETHER = 1024
 """Frames that go through the transformer together, unless one window has more."""
 
 
-class HubertKm(nn.Module, Tokenizer):
+class HubertKm(nn.Module, Tokenizer, Teacher):
     """The nearest of `clusters` centroids to a HuBERT layer's output at each frame.
 
     A forward of our own over the weights of transformers' HubertModel, which is given only rows of
@@ -49,6 +58,8 @@ class HubertKm(nn.Module, Tokenizer):
         self.front = FrontEnd(hubert)
         self.encoder = Encoder(hubert, self.units.layer)
         self.spec = CodeSpec(SAMPLE_RATE, self.front.frames.hop, (self.units.clusters,))
+        width = hubert.config.hidden_size
+        self.feature_spec = FeatureSpec(SAMPLE_RATE, self.front.frames.hop, width)
         self.centroids: Tensor
         empty = torch.full((self.units.clusters, hubert.config.hidden_size), math.nan)
         self.register_buffer("centroids", empty)
@@ -98,28 +109,37 @@ class HubertKm(nn.Module, Tokenizer):
             units[row].append(assign(hidden, self.centroids))
         return Codes.pad([torch.cat(row)[None].to(wav.device) for row in units], self.spec)
 
-    def features(self, wav: Tensor, lengths: Tensor) -> list[Tensor]:
-        """The layer's output [t, d] of each row."""
+    def features(self, wav: Tensor, lengths: Tensor, mean: bool = False) -> list[Tensor]:
+        """The layer's output [t, d] of each row; `mean`: of all layers up to it."""
         rows: list[list[Tensor]] = [[] for _ in wav]
-        for row, hidden in self._hidden(wav, lengths):
+        for row, hidden in self._hidden(wav, lengths, mean):
             rows[row].append(hidden)
         return [torch.cat(row) for row in rows]
 
+    def represent(self, wav: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        rows = self.features(wav, lengths, self.options.teaches == "mean")
+        frames = torch.tensor([len(row) for row in rows])
+        return pad_sequence(rows, batch_first=True), frames
+
     @torch.inference_mode()
-    def _hidden(self, wav: Tensor, lengths: Tensor) -> Iterator[tuple[int, Tensor]]:
+    def _hidden(
+        self, wav: Tensor, lengths: Tensor, mean: bool = False
+    ) -> Iterator[tuple[int, Tensor]]:
         """(row, what the layer makes of the next frames of it [t, d]), in order."""
         waiting: list[tuple[int, slice, Tensor]] = []
         frames = 0
         for row, kept, entering in self._entering(wav, lengths):
             if waiting and frames + len(entering) > TOGETHER:
-                yield from self._encoded(waiting)
+                yield from self._encoded(waiting, mean)
                 waiting, frames = [], 0
             waiting.append((row, kept, entering))
             frames += len(entering)
-        yield from self._encoded(waiting)
+        yield from self._encoded(waiting, mean)
 
-    def _encoded(self, waiting: list[tuple[int, slice, Tensor]]) -> Iterator[tuple[int, Tensor]]:
-        hidden = self.encoder([entering for _, _, entering in waiting])
+    def _encoded(
+        self, waiting: list[tuple[int, slice, Tensor]], mean: bool
+    ) -> Iterator[tuple[int, Tensor]]:
+        hidden = self.encoder([entering for _, _, entering in waiting], mean)
         for (row, kept, _), found in zip(waiting, hidden, strict=True):
             yield row, found[kept]
 

@@ -40,8 +40,15 @@ class HubertKmOptions:
     )
     frames: int = option(100000, "at most so many frames are kept to fit on")
     seed: int = option(0, "of the fit")
+    teaches: str = option(
+        "layer",
+        "what a codec learns from: the layer, or the mean of all hidden states up to it, that "
+        "before the first block included",
+    )
 
     def __post_init__(self) -> None:
+        if self.teaches not in ("layer", "mean"):
+            raise ValueError(f"teaches 'layer' or 'mean', not '{self.teaches}'")
         if self.preset not in PRESETS:
             near = nearest(self.preset, PRESETS) or PRESETS
             raise ValueError(f"no preset '{self.preset}'; there are: {', '.join(near)}")
@@ -78,7 +85,7 @@ def slmkit_tokenizers() -> list[Declaration]:
             summary="k-means units of a HuBERT layer: hubert-base, mHuBERT, 25 Hz mHuBERT",
             target="slmkit_hubert.hubert_km:HubertKm",
             options=HubertKmOptions,
-            can=Can(codebooks=1, sample_rate=16000, causal=False),
+            can=Can(codebooks=1, sample_rate=16000, causal=False, teaches=True),
             source=(
                 "HuBERT (Hsu et al. 2021), GSLM (Lakhotia et al. 2021), TWIST (Hassid et al. "
                 f"2023); centroids to give as `kmeans`, {files}"

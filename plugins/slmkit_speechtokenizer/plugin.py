@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,8 @@ PUBLISHED = 8
 """Codebooks of the published models."""
 ENTRIES = 1024
 """Codes of each of them."""
+SIZES = {"filters": 64, "width": 1024, "ratios": [8, 5, 4, 2], "lstm_layers": 2, "entries": ENTRIES}
+"""Options that the files of a published model decide."""
 
 
 @dataclass
@@ -27,8 +30,22 @@ class SpeechTokenizerOptions:
         None, "its config.json; unset: the one beside the weights, or the published sizes"
     )
     seed: int = option(0, "of random weights")
+    filters: int = option(64, "channels after the first convolution; doubled by each stage")
+    width: int = option(1024, "of a latent frame")
+    ratios: list[int] = option(
+        help="of the decoder's stages; their product is the samples of a frame",
+        default_factory=lambda: [8, 5, 4, 2],
+    )
+    lstm_layers: int = option(2, "of the LSTM in the middle; 0: none")
+    entries: int = option(ENTRIES, "codes of each codebook")
 
     def __post_init__(self) -> None:
+        if min(self.filters, self.width, self.entries, *self.ratios) < 1 or self.lstm_layers < 0:
+            raise ValueError("filters, width, ratios and entries are at least 1, lstm_layers 0")
+        if self.sized and (self.weights or self.config):
+            raise ValueError(
+                f"{', '.join(self.sized)}: of a model without files; weights and config say theirs"
+            )
         first, last = self.range
         if not 1 <= first <= last:
             raise ValueError(
@@ -43,15 +60,20 @@ class SpeechTokenizerOptions:
             raise ValueError(f"codebooks '{self.codebooks}' is spelt like '1', '1:3' or '2:8'")
         return int(spelt[1]), int(spelt[2] or spelt[1])
 
+    @property
+    def sized(self) -> list[str]:
+        """The sizes that are not the published ones."""
+        return [name for name, value in SIZES.items() if getattr(self, name) != value]
+
     def can(self, base: Can) -> Can:
         """As many codebooks as are asked for; another config may have another rate."""
         first, last = self.range
         own = self.config is None and self.weights is None
-        rates = (16000, 50.0) if own else (None, None)
+        rates = (16000, 16000 / math.prod(self.ratios)) if own else (None, None)
         return replace(
             base,
             codebooks=last - first + 1,
-            codebook_size=ENTRIES if own else None,
+            codebook_size=self.entries if own else None,
             sample_rate=rates[0],
             frame_rate=rates[1],
             semantic_first=first == 1,
@@ -66,7 +88,7 @@ def slmkit_tokenizers() -> list[Declaration]:
             summary="SpeechTokenizer: 16 kHz at 50 Hz; first codebook semantic, the others timbre",
             target="slmkit_speechtokenizer.speechtokenizer:SpeechTokenizer",
             options=SpeechTokenizerOptions,
-            can=Can(codebooks=PUBLISHED, causal=False, decodes=True),
+            can=Can(codebooks=PUBLISHED, causal=False, decodes=True, learns=True),
             source="Zhang et al. 2023; fnlp/SpeechTokenizer",
             weights_licence="not stated apart from the code's (Apache-2.0)",
         )

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from slmkit.api import Codes, CodeSpec, MisfitError, Tokenizer
 from slmkit.codecs.codec import SeanetCodec, check_codes, padded_waves, stretch
 from slmkit.codecs.published import from_published, load_checked, read_state
+from slmkit.codecs.seanet import SeanetSizes
 from slmkit.codecs.waves import channelled
 from slmkit_speechtokenizer.config import PUBLISHED_CONFIG, Config, read_config
-from slmkit_speechtokenizer.plugin import SpeechTokenizerOptions
+from slmkit_speechtokenizer.plugin import PUBLISHED, SpeechTokenizerOptions
 
 NAME = "speechtokenizer"
 FILES = ("SpeechTokenizer.pt", "ckpt.dev")
@@ -43,7 +44,12 @@ class SpeechTokenizer(nn.Module, Tokenizer):
             )
         if options.weights is None:
             self.codec = SeanetCodec.untrained(
-                config.sizes, config.codebooks, config.entries, config.sample_rate, options.seed
+                config.sizes,
+                config.codebooks,
+                config.entries,
+                config.sample_rate,
+                options.seed,
+                scaled=bool(options.sized),
             )
         else:
             self.codec = load_codec(config, _checkpoint(Path(options.weights)))
@@ -118,4 +124,19 @@ def _config(options: SpeechTokenizerOptions) -> Config:
     beside = (
         _checkpoint(Path(options.weights)).with_name("config.json") if options.weights else None
     )
-    return read_config(beside) if beside is not None and beside.exists() else PUBLISHED_CONFIG
+    if beside is not None and beside.exists():
+        return read_config(beside)
+    return PUBLISHED_CONFIG if options.weights is not None else _sized(options)
+
+
+def _sized(options: SpeechTokenizerOptions) -> Config:
+    """The config of a codec without files, of the sizes asked for."""
+    sizes = SeanetSizes(
+        width=options.width,
+        filters=options.filters,
+        ratios=tuple(options.ratios),
+        lstm_layers=options.lstm_layers,
+        from_both_sides=options.lstm_layers > 0,
+        causal=False,
+    )
+    return Config(sizes, max(PUBLISHED, options.range[1]), options.entries, 16000)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from slmkit.api import AudioError, DataError, Transcriber
+from slmkit.api import AudioError, DataError, FeatureSpec, Teacher, Transcriber
 from slmkit.codecs.mel import LogMel
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ BLANK = 0
 SILENT = str.maketrans("", "", string.punctuation.replace("'", ""))
 
 
-class Ctc(nn.Module, Transcriber):
+class Ctc(nn.Module, Transcriber, Teacher):
     """Residual convolutions from log-mel (10 ms) to characters (20 ms), read greedily.
 
     By default it hears 0.4 s to either side and nothing beyond: enough to spell a word by its
@@ -41,6 +41,7 @@ class Ctc(nn.Module, Transcriber):
         )
         self.norm = nn.LayerNorm(options.width)
         self.last = nn.Linear(options.width, len(self.alphabet) + 1)
+        self.feature_spec = FeatureSpec(self.sample_rate, 320, options.width)
 
     def ids(self, text: str) -> list[int]:
         """What is to be heard, from 1 on (0 is CTC's blank): lower case, without punctuation.
@@ -62,6 +63,16 @@ class Ctc(nn.Module, Transcriber):
 
     def logits(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Scores [b, t, c] of blank and characters at half the frames, and their lengths [b]."""
+        x, lengths = self._hidden(log_mel, lengths)
+        return self.last(x), lengths
+
+    @torch.inference_mode()
+    def represent(self, wav: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """What the scores are read from, [b, t, d]; leaves the network in evaluation mode."""
+        self.eval()
+        return self._hidden(*self.features(wav, lengths))
+
+    def _hidden(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         # speech lies between -11.5 (the floor) and 2
         x = (log_mel + 5.0) / 3.0 * _real(lengths, log_mel)
         x = _convolve(self.first, x)
@@ -69,7 +80,7 @@ class Ctc(nn.Module, Transcriber):
         real = _real(lengths, x)
         for block in self.blocks:
             x = block(x, real)
-        return self.last(self.norm(x)), lengths
+        return self.norm(x), lengths
 
     @torch.inference_mode()
     def transcribe(self, wav: Tensor, lengths: Tensor) -> list[str]:

@@ -43,7 +43,7 @@ def slmkit_transcribers() -> list[Declaration]:
             target="slmkit_transcribers.ctc:Ctc",
             options=CtcOptions,
             source="CTC (Graves et al. 2006); Wav2Letter (Collobert et al. 2016)",
-            can=Can(sample_rate=16000),
+            can=Can(sample_rate=16000, teaches=True),
         ),
         Declaration(
             name="whisper",

@@ -36,6 +36,7 @@ from slmkit.api.errors import (
 from slmkit.api.hooks import HOOK_OF_KIND, hookimpl, hookspec
 from slmkit.api.kinds import CONTRACT_OF_KIND
 from slmkit.api.segments import Aligned, Segment, Segments, Speech, Text
+from slmkit.api.teachers import FeatureSpec, Teacher
 from slmkit.api.utterances import Interval, Utterance
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "Decoding",
     "DiskFullError",
     "Draft",
+    "FeatureSpec",
     "Generator",
     "Head",
     "Interval",
@@ -77,6 +79,7 @@ __all__ = [
     "StageContext",
     "StageError",
     "State",
+    "Teacher",
     "Text",
     "TextTokenizer",
     "Tokenizer",

@@ -45,6 +45,8 @@ class Can:
         decodes: for a tokenizer, whether it turns its codes back into a wave by itself.
         semantic_first: for a tokenizer, whether its first codebook holds what is said and the
             others how it sounds, so that the two can be taken from different speakers.
+        teaches: whether it is a `Teacher`: gives features that a codec can learn from.
+        learns: for a tokenizer, whether it can be trained: gradients pass through its codes.
         conditioning: what it can be conditioned on ("speaker", "text", ...).
         audio: for a corpus, whether it has sound (False: text alone).
         dialogue: for a corpus, whether it has questions with answers.
@@ -59,6 +61,8 @@ class Can:
     causal: bool | None = None
     decodes: bool = False
     semantic_first: bool = False
+    teaches: bool = False
+    learns: bool = False
     conditioning: tuple[str, ...] = ()
     audio: bool = True
     dialogue: bool = False
@@ -82,7 +86,9 @@ class Declaration:
         weights_licence: of published weights that it loads and does not bring.
         revision: raised by its author whenever the same options give another result.
         uses: for a stage, the slots of the recipe that it reads ("tokenizer", "text", ...); an
-            options class may answer instead with methods `uses(self)` and `gives(self)`.
+            options class may answer instead with methods `uses(self)` and `gives(self)`. A method
+            `asks(self)` says what the parts in its slots must be able to: {"judge": {"teaches":
+            True}} (fields of `Can`); a recipe of others is refused before any work.
         gives: for a stage, the slots whose fitted part it leaves in its folder.
         reads: for a stage, what it must find among the stages above beside fitted parts: names of
             files or folders that they leave ("manifest", "codes", "lm", ...).

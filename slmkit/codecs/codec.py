@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from slmkit.api import AudioError, Codes, CodeSpec, MisfitError
 from slmkit.codecs.quantizer import Quantized, ResidualQuantizer
 from slmkit.codecs.seanet import Decoder, Encoder, SeanetSizes
+from slmkit.codecs.starting import scale_layers
 from slmkit.codecs.waves import groups
 
 TOGETHER = 80
@@ -52,15 +53,24 @@ class SeanetCodec(nn.Module):
 
     @classmethod
     def untrained(
-        cls, sizes: SeanetSizes, codebooks: int, entries: int, sample_rate: int, seed: int
+        cls,
+        sizes: SeanetSizes,
+        codebooks: int,
+        entries: int,
+        sample_rate: int,
+        seed: int,
+        scaled: bool = False,
     ) -> SeanetCodec:
-        """One of random weights, whose codebooks lie about what it makes of noise."""
+        """One of random weights, whose codebooks lie about what it makes of noise; `scaled`: its
+        layers give unit variance on it, so that what it makes of any two sounds differs."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             codec = cls(sizes, codebooks, entries, sample_rate)
             codec.eval()
             noise = torch.randn(4, sizes.channels, sample_rate // 2) / 4
             noise *= torch.tensor([0.01, 0.1, 0.5, 1.0])[:, None, None]
+            if scaled:
+                scale_layers(codec, noise)
             with torch.no_grad():
                 latents = codec.encoder(noise)
             codec.quantizer.scatter(latents, torch.Generator().manual_seed(seed))

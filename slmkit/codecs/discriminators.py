@@ -31,15 +31,17 @@ class Judgement:
 class PeriodDiscriminator(nn.Module):
     """Looks at every p-th sample: the wave [b, n] folded to [b, 1, n / p, p]."""
 
-    def __init__(self, period: int) -> None:
+    def __init__(self, period: int, width: float = 1.0) -> None:
         super().__init__()
         self.period = period
-        widths = (1, 32, 128, 512, 1024, 1024)
+        widths = (1, *(max(1, round(full * width)) for full in (32, 128, 512, 1024, 1024)))
+        # the last layer keeps every sample
+        strides = (3, 3, 3, 3, 1)
         self.convs = nn.ModuleList(
-            weight_norm(nn.Conv2d(a, b, (5, 1), (3 if b != a else 1, 1), padding=(2, 0)))
-            for a, b in itertools.pairwise(widths)
+            weight_norm(nn.Conv2d(a, b, (5, 1), (stride, 1), padding=(2, 0)))
+            for (a, b), stride in zip(itertools.pairwise(widths), strides, strict=True)
         )
-        self.conv_post = weight_norm(nn.Conv2d(1024, 1, (3, 1), padding=(1, 0)))
+        self.conv_post = weight_norm(nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0)))
 
     def forward(self, wav: Tensor) -> Judgement:
         short = -wav.shape[1] % self.period
@@ -50,9 +52,11 @@ class PeriodDiscriminator(nn.Module):
 class ScaleDiscriminator(nn.Module):
     """Looks at the wave at one scale through grouped convolutions."""
 
-    def __init__(self, spectral: bool) -> None:
+    def __init__(self, spectral: bool, width: float = 1.0) -> None:
         super().__init__()
         norm = spectral_norm if spectral else weight_norm
+        narrow = {full: max(16, 16 * round(full * width / 16)) for full in (128, 256, 512, 1024)}
+        narrow[1] = 1
         shapes = (
             (1, 128, 15, 1, 1),
             (128, 128, 41, 2, 4),
@@ -63,21 +67,24 @@ class ScaleDiscriminator(nn.Module):
             (1024, 1024, 5, 1, 1),
         )
         self.convs = nn.ModuleList(
-            norm(nn.Conv1d(a, b, k, s, padding=k // 2, groups=g)) for a, b, k, s, g in shapes
+            norm(nn.Conv1d(narrow[a], narrow[b], k, s, padding=k // 2, groups=g))
+            for a, b, k, s, g in shapes
         )
-        self.conv_post = norm(nn.Conv1d(1024, 1, 3, padding=1))
+        self.conv_post = norm(nn.Conv1d(narrow[1024], 1, 3, padding=1))
 
     def forward(self, wav: Tensor) -> Judgement:
         return _judge(wav[:, None], self.convs, self.conv_post)
 
 
 class Discriminators(nn.Module):
-    """All periods and all scales; the first scale under spectral norm."""
+    """All periods and all scales; the first scale under spectral norm. `width` 1 is published."""
 
-    def __init__(self, periods: Sequence[int] = (2, 3, 5, 7, 11), scales: int = 3) -> None:
+    def __init__(
+        self, periods: Sequence[int] = (2, 3, 5, 7, 11), scales: int = 3, width: float = 1.0
+    ) -> None:
         super().__init__()
-        self.mpd = nn.ModuleList(PeriodDiscriminator(period) for period in periods)
-        self.msd = nn.ModuleList(ScaleDiscriminator(spectral=scale == 0) for scale in range(scales))
+        self.mpd = nn.ModuleList(PeriodDiscriminator(period, width) for period in periods)
+        self.msd = nn.ModuleList(ScaleDiscriminator(scale == 0, width) for scale in range(scales))
 
     def forward(self, wav: Tensor) -> list[Judgement]:
         judgements = [discriminator(wav) for discriminator in self.mpd]

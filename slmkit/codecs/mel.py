@@ -5,19 +5,32 @@ Letters: b (batch), n (sample), t (frame), f (frequency bin), m (mel band).
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 
 def mel_filters(
-    sample_rate: int, n_fft: int, n_mels: int, fmin: float = 0.0, fmax: float | None = None
+    sample_rate: int,
+    n_fft: int,
+    n_mels: int,
+    fmin: float = 0.0,
+    fmax: float | None = None,
+    htk: bool = False,
 ) -> Tensor:
     """Triangular filters [m, f] on Slaney's mel scale, each of unit area (as librosa's default).
 
-    Slaney's scale is linear up to 1 kHz and logarithmic above (Auditory Toolbox, 1998).
+    Slaney's scale is linear up to 1 kHz and logarithmic above (Auditory Toolbox, 1998); `htk`
+    takes HTK's, which is logarithmic throughout (2595 log10(1 + f / 700)).
     """
     top = sample_rate / 2 if fmax is None else fmax
-    edges = _mel_to_hz(torch.linspace(_hz_to_mel(fmin), _hz_to_mel(top), n_mels + 2).double())
+    if htk:
+        low, high = (2595.0 * math.log10(1.0 + hz / 700.0) for hz in (fmin, top))
+        places = torch.linspace(low, high, n_mels + 2, dtype=torch.float64)
+        edges = 700.0 * (10.0 ** (places / 2595.0) - 1.0)
+    else:
+        edges = _mel_to_hz(torch.linspace(_hz_to_mel(fmin), _hz_to_mel(top), n_mels + 2).double())
     bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]

@@ -17,15 +17,18 @@ class SkipLstm(nn.Module):
     """x + LSTM(x), of the width of x; from both sides the output is twice as wide, and so is x.
 
     Rows that end before the last frame are read from their own ends, so that what lies beyond does
-    not count.
+    not count. Without layers it is x alone.
     """
 
     def __init__(self, width: int, layers: int, bidirectional: bool = False) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(width, width, layers, bidirectional=bidirectional)
+        self.sides = 2 if bidirectional else 1
+        self.lstm = nn.LSTM(width, width, layers, bidirectional=bidirectional) if layers else None
 
     def forward(self, x: Tensor, ends: Sequence[int] | None = None) -> Tensor:
         """[b, c, 1, t] -> [b, c, 1, t], or 2c channels where it reads from both sides."""
+        if self.lstm is None:
+            return x.repeat(1, self.sides, 1, 1) if self.sides > 1 else x
         steps = _steps(x)
         if not self.lstm.bidirectional:
             return _image(steps + self.lstm(steps)[0])
@@ -34,13 +37,17 @@ class SkipLstm(nn.Module):
 
     def empty_state(self, batch: int) -> State:
         """The state before the first frame: {"h": [l, b, c], "c": [l, b, c]}."""
+        if self.lstm is None:
+            # as many rows as there are, for whoever asks the state
+            zeros = torch.zeros(1, batch, 0)
+            return {"h": zeros, "c": zeros.clone()}
         weight = self.lstm.weight_hh_l0
         zeros = weight.new_zeros(self.lstm.num_layers, batch, self.lstm.hidden_size)
         return {"h": zeros, "c": zeros.clone()}
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Go on with a chunk [b, c, 1, any], where it reads from one side."""
-        if x.shape[-1] == 0:
+        if self.lstm is None or x.shape[-1] == 0:
             return x, state
         steps = _steps(x)
         out, (h, c) = self.lstm(steps, (state["h"], state["c"]))

@@ -102,9 +102,24 @@ def check_fit(recipe: Recipe) -> None:
             if reason := rule.misfit(first.can, second.can):
                 names = (_name(first), _name(second))
                 reasons.append(reason.format(first=names[0], second=names[1]))
+    reasons += [reason for stage in recipe.stages.values() for reason in _lacking(recipe, stage)]
     if reasons:
         lines = [f"{recipe.path}: {reason}" for reason in dict.fromkeys(reasons)]
         raise MisfitError("\n".join(lines))
+
+
+def _lacking(recipe: Recipe, stage: Stage) -> Iterator[str]:
+    """What a stage's options ask of the parts in its slots, and those have not."""
+    asks = getattr(stage.options, "asks", None)
+    for slot, wanted in (asks() if callable(asks) else {}).items():
+        found = recipe.slots[stage.slot(slot)]
+        for ability, value in wanted.items():
+            has = getattr(found.can, ability)
+            if has not in (None, value):
+                yield (
+                    f"{_name(stage)} asks of its slot '{slot}' {ability}={value}, and "
+                    f"{_name(found)} has {ability}={has}"
+                )
 
 
 def check_available(recipe: Recipe, stages: list[str]) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from slmkit.api import AudioError, Codes, MisfitError, SlmkitError, Tokenizer
 from slmkit.testing.streaming import long_laws, streaming_laws
 from slmkit.testing.tally import Tally
+from slmkit.testing.teachers import teacher_laws
 from slmkit.testing.training import device_laws, gradient_laws
 
 TOLERANCE = 1e-4
@@ -63,6 +64,7 @@ def tokenizer_laws(make: Callable[[], Tokenizer], folder: Path) -> Tally:
     long_laws(part, wav[:1], tally)
     gradient_laws(make, wav[:2, : int(lengths[:2].min())])
     device_laws(make, wav, lengths, tally)
+    teacher_laws(part, wav, lengths)
     _decodes(part, codes)
     tally.batch_speed = _batch_speed(part)
     part.save(folder)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from slmkit.api import AudioError, Transcriber
+from slmkit.testing.teachers import teacher_laws
 
 
 def transcriber_laws(make: Callable[[], Transcriber], folder: Path) -> None:
@@ -21,6 +22,7 @@ def transcriber_laws(make: Callable[[], Transcriber], folder: Path) -> None:
     assert all(text == " ".join(text.split()) for text in together), "words set apart by one space"
     assert part.transcribe(wav, lengths) == together, "the same sound gives the same text"
     _ignores_the_batch(part, wav, lengths, together)
+    teacher_laws(part, wav, lengths)
     broken = wav.clone()
     broken[1, 5] = torch.nan
     assert _refuses(part, broken, lengths), "samples that are not finite must raise AudioError"

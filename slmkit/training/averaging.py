@@ -19,11 +19,14 @@ class Averaging(Callback):
 
     It is unbiased as Adam's moments are (Kingma & Ba 2015): the first weights count no more than
     any others, so that it is of use in short trainings too. Held-out losses are measured with it.
-    The weights themselves go on from where they were, and checkpoints hold both.
+    The weights themselves go on from where they were, and checkpoints hold both. Of a module of
+    several parts only the weights whose names begin with `part` are averaged; where several
+    optimizers take a step each, the average moves once.
     """
 
-    def __init__(self, decay: float) -> None:
-        self.decay, self.steps = decay, 0
+    def __init__(self, decay: float, part: str = "") -> None:
+        self.decay, self.part = decay, part
+        self.steps = self.moves = 0
         self.average: dict[str, Tensor] = {}
         self._aside: dict[str, Tensor] = {}
 
@@ -45,8 +48,11 @@ class Averaging(Callback):
         if trainer.global_step == self.steps:
             return  # gradients are still being gathered
         self.steps = trainer.global_step
-        share = (1 - self.decay) / (1 - self.decay**self.steps)
+        self.moves += 1
+        share = (1 - self.decay) / (1 - self.decay**self.moves)
         for name, parameter in learnt(module):
+            if not name.startswith(self.part):
+                continue
             if name in self.average:
                 self.average[name].lerp_(parameter, share)
             else:
@@ -67,11 +73,12 @@ class Averaging(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """What goes into a checkpoint."""
-        return {"steps": self.steps, "average": self.average}
+        return {"steps": self.steps, "moves": self.moves, "average": self.average}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """What comes from a checkpoint."""
-        self.steps, self.average = state["steps"], state["average"]
+        self.steps, self.moves = state["steps"], state["moves"]
+        self.average = state["average"]
 
 
 def learnt(module: LightningModule) -> Iterator[tuple[str, Parameter]]:

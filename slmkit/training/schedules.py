@@ -9,12 +9,12 @@ FLOOR = 0.1
 """What is left of the peak rate at the end."""
 
 
-def warm_cosine(step: int, warmup: int, steps: int) -> float:
-    """Linear up, then a cosine down to a tenth."""
+def warm_cosine(step: int, warmup: int, steps: int, floor: float = FLOOR) -> float:
+    """Linear up, then a cosine down to what is left at the end, a tenth."""
     if step < warmup:
         return (step + 1) / warmup
     done = (step - warmup) / max(1, steps - warmup)
-    return FLOOR + (1 - FLOOR) / 2 * (1 + math.cos(math.pi * min(1.0, done)))
+    return floor + (1 - floor) / 2 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def warm_stable_decay(step: int, warmup: int, steps: int, decay: float) -> float:

@@ -1,0 +1,1 @@
+"""Codecs learn from sound, and what is said from a teacher."""
