@@ -45,7 +45,9 @@ class Can:
         decodes: for a tokenizer, whether it turns its codes back into a wave by itself.
         semantic_first: for a tokenizer, whether its first codebook holds what is said and the
             others how it sounds, so that the two can be taken from different speakers.
-        conditioning: what it can be conditioned on ("speaker", "text", ...).
+        conditioning: what it can be conditioned on ("text", ...); of a vocoder, how it is told a
+            voice ("speaker-embedding", "speaker-name"); of a stage, how it tells one.
+        needs: what of this must be given, because it has nothing of its own to fall back on.
         audio: for a corpus, whether it has sound (False: text alone).
         dialogue: for a corpus, whether it has questions with answers.
     """
@@ -60,6 +62,7 @@ class Can:
     decodes: bool = False
     semantic_first: bool = False
     conditioning: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     audio: bool = True
     dialogue: bool = False
 
