@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lively_hifigan import lively
+from lively import lively
 from torch import Tensor
 
 from slmkit.api import Codes, CodeSpec, MisfitError, State, UnknownNameError, Vocoder

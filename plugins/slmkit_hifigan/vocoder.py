@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,28 @@ class UnitHifiGanVocoder(nn.Module, Vocoder):
         if not sizes.speaks_in_voices:
             return super().voice(asked)
         return self.voices.find(asked, sizes.num_speakers)
+
+    def keep_voices(
+        self,
+        names: Sequence[str],
+        embeddings: Tensor | None = None,
+        encoder: Mapping[str, Any] | None = None,
+    ) -> None:
+        sizes = self.generator.sizes
+        if not sizes.speaks_in_voices:
+            super().keep_voices(names, embeddings, encoder)
+        width = 0 if embeddings is None else embeddings.shape[1]
+        if width != sizes.embedder_dim:
+            raise MisfitError(
+                f"unit-hifigan: voices are embeddings of {sizes.embedder_dim or 'no'} numbers, the "
+                f"speaker encoder gives {width or 'none'}: set speaker_width"
+            )
+        if not width and len(names) > sizes.num_speakers:
+            raise MisfitError(
+                f"unit-hifigan: a table of {sizes.num_speakers} voices is too small for "
+                f"{len(names)} speakers: set speakers={len(names)} or more"
+            )
+        self.voices = Voices(tuple(names), embeddings, encoder)
 
     @torch.inference_mode()
     def empty_state(self, batch: int, speaker: Tensor | None = None) -> State:

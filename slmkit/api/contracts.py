@@ -230,6 +230,19 @@ class Vocoder(Savable, ABC):
 
         raise MisfitError(f"{type(self).__name__} has one voice: leave out '{asked}'")
 
+    def keep_voices(
+        self,
+        names: Sequence[str],
+        embeddings: torch.Tensor | None = None,
+        encoder: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Keep by which names `voice` knows the speakers: rows of a table, or `embeddings` [s, d]
+        that the speaker encoder `encoder` made. Raises MisfitError where it has one voice only, or
+        fewer than there are names."""
+        from slmkit.api.errors import MisfitError
+
+        raise MisfitError(f"{type(self).__name__} has one voice, and learns no others")
+
     @property
     def streams(self) -> bool:
         """Whether `step` can be called as this part was built."""

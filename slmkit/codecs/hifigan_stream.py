@@ -145,7 +145,8 @@ def _empty_block(block: ResBlock, batch: int) -> State:
 
 def _inputs_before(up: nn.ConvTranspose1d) -> int:
     """How many frames before a new one still reach into its samples."""
-    return math.ceil(up.kernel_size[0] / up.stride[0]) - 1
+    kernel, rate = int(up.kernel_size[0]), int(up.stride[0])
+    return math.ceil(kernel / rate) - 1
 
 
 def _left_zeros(conv: nn.Conv1d, batch: int) -> Tensor:
