@@ -6,7 +6,7 @@ Letters: d (width of an embedding).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -97,6 +97,65 @@ def means_of(
             spoken[one.speaker].append(embeddings[one.id])
     means = {name: np.mean(spoken[name], axis=0) for name in sorted(spoken)}
     return {name: mean / np.linalg.norm(mean) for name, mean in means.items()}
+
+
+def told(
+    vocoder: Vocoder, utterances: Sequence[Utterance], embeddings: Mapping[str, np.ndarray]
+) -> list[torch.Tensor | None]:
+    """The voice of each utterance as a vocoder takes it, [1] or [1, d]; None where it takes none.
+
+    An embedding is that of another utterance of the speaker where there is one. Raises DataError.
+    """
+    origin = getattr(vocoder, "origin", None)
+    taken = origin.shelved.declaration.abilities(origin.options).conditioning if origin else ()
+    if "speaker-embedding" in taken:
+        shown = [shown_by(one, utterances, embeddings) for one in utterances]
+        return [torch.from_numpy(embeddings[one.id])[None] for one in shown]
+    if "speaker-name" not in taken:
+        return [None] * len(utterances)
+    nameless = [one.id for one in utterances if one.speaker is None]
+    if nameless:
+        raise DataError(f"a table of voices needs speakers, and '{nameless[0]}' has none")
+    return [vocoder.voice(str(one.speaker))[None] for one in utterances]
+
+
+def shown_by(
+    own: Utterance, utterances: Sequence[Utterance], embeddings: Mapping[str, np.ndarray]
+) -> Utterance:
+    """The next other utterance of the same known speaker, or the utterance itself."""
+    at = list(utterances).index(own)
+    for other in (*utterances[at + 1 :], *utterances[:at]):
+        if own.speaker is not None and other.speaker == own.speaker and other.id in embeddings:
+            return other
+    return own
+
+
+def likenesses(
+    copies: Sequence[np.ndarray],
+    utterances: Sequence[Utterance],
+    embeddings: Mapping[str, np.ndarray],
+    encoder: SpeakerEncoder,
+) -> Iterator[float]:
+    """The cosine between each copy's voice and the original's; a copy without a voice is like
+    nobody: 0."""
+    for copy, utterance in zip(copies, utterances, strict=True):
+        try:
+            spoken = embed(encoder, copy)
+        except AudioError:
+            yield 0.0
+            continue
+        yield float(spoken @ embeddings[utterance.id])
+
+
+def strangers(
+    utterances: Sequence[Utterance], embeddings: Mapping[str, np.ndarray]
+) -> Iterator[float]:
+    """The cosine between each original and one of another speaker: what no likeness comes to."""
+    for number, one in enumerate(utterances):
+        others = (*utterances[number + 1 :], *utterances[:number])
+        other = next((each for each in others if each.speaker != one.speaker), None)
+        if other is not None:
+            yield float(embeddings[one.id] @ embeddings[other.id])
 
 
 def _record(encoder: Any) -> dict[str, Any] | None:
