@@ -21,8 +21,14 @@ from slmkit.api import (
     UnknownNameError,
     Utterance,
 )
+from slmkit.codecs.decoding_vocoder import DecodingVocoder
 from slmkit.codecs.hifigan import HifiGanSizes, UnitHifiGan
+from slmkit.data import speaking
+from slmkit.data.audio import write_audio
 from slmkit.host import build, load_part, save_part
+from slmkit.recipe.context import Context
+from slmkit.recipe.resolve import resolve
+from slmkit.recipe.watch import default_watch
 from slmkit.training.vocoder import CropsOfSteps, Spoken, VocoderTraining
 from slmkit.training.voices import voices_of
 
@@ -244,3 +250,35 @@ def test_a_voice_is_told_as_the_vocoder_takes_it() -> None:
     assert alike == pytest.approx(1.0, abs=1e-5)
     assert unlike < 0.9
     assert list(strangers(utterances, vectors)) == [0.0] * 4
+
+
+def test_a_person_asks_by_name_number_or_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speaking, "build", lambda kind, name, options: Deep())
+    table, heard = vocoder(speakers=3), vocoder(speaker_width=2)
+    table.keep_voices(["anna", "ben"])
+    heard.keep_voices(["anna"], torch.eye(2)[:1], {"part": "deep"})
+    file = tmp_path / "voice.wav"
+    write_audio(file, np.full(1600, 0.05, dtype=np.float32), 16000)
+    codes = Codes.pad([torch.arange(6)[None], torch.arange(4)[None]], SPEC)
+    for part, asked in ((table, "ben"), (table, "2"), (heard, "anna"), (heard, str(file))):
+        voice = speaking.voice_of(part, asked)
+        waves = speaking.Voice(part, voice).speak(codes)
+        wanted, _ = part.synthesize(codes, voice.expand(2, *voice.shape))
+        assert np.array_equal(waves[0], wanted[0].numpy())
+    assert speaking.voice_of(table, None) is None
+    with pytest.raises(MisfitError, match="hears no voices"):
+        speaking.voice_of(table, str(file))
+    with pytest.raises(MisfitError, match="voice of its codes"):
+        speaking.voice_of(build("tokenizer", "encodec"), "anna")
+
+
+def test_a_stage_gets_a_decoder_as_its_vocoder(tmp_path: Path) -> None:
+    path = recipe(tmp_path, {}, compare={**COMPARE, "slots": DECODES})
+    resolved = resolve(path)
+    folders = dict.fromkeys(resolved.stages, tmp_path)
+    context = Context(resolved, resolved.stages["compare"], tmp_path, folders, default_watch())
+    part = context.part("vocoder")
+    assert isinstance(part, DecodingVocoder)
+    assert part.spec.codebooks == 2

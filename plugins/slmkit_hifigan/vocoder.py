@@ -142,7 +142,11 @@ class UnitHifiGanVocoder(nn.Module, Vocoder):
             own = self.voice(self.options.voice)
             speaker = own.expand(batch, *own.shape)
         if takes != (speaker is not None):
-            wants = "a speaker" if speaker is None else "no speaker: it has one voice"
+            wants = (
+                "a speaker, or a `voice` of its own among its options"
+                if speaker is None
+                else "no speaker: it has one voice"
+            )
             raise MisfitError(f"unit-hifigan: this vocoder is to be given {wants}")
         return None if speaker is None else speaker.to(self.generator.dict.weight.device)
 
