@@ -10,6 +10,8 @@ import pytest
 import torch
 import yaml
 from lively import enliven
+from torch.utils.data import DataLoader
+from toy_lm import Place
 
 import slmkit
 from slmkit.api import (
@@ -23,13 +25,21 @@ from slmkit.api import (
 )
 from slmkit.codecs.decoding_vocoder import DecodingVocoder
 from slmkit.codecs.hifigan import HifiGanSizes, UnitHifiGan
+from slmkit.codecs.losses import SpectralLoss
 from slmkit.data import speaking
 from slmkit.data.audio import write_audio
 from slmkit.host import build, load_part, save_part
 from slmkit.recipe.context import Context
 from slmkit.recipe.resolve import resolve
 from slmkit.recipe.watch import default_watch
-from slmkit.training.vocoder import CropsOfSteps, Spoken, VocoderTraining
+from slmkit.training.trainer import make_trainer
+from slmkit.training.vocoder import (
+    CropsOfSteps,
+    Spoken,
+    VocoderLearner,
+    VocoderTraining,
+    fit_unit_vocoder,
+)
 from slmkit.training.voices import voices_of
 
 SPEC = CodeSpec(16000, 320, (20,))
@@ -282,3 +292,47 @@ def test_a_stage_gets_a_decoder_as_its_vocoder(tmp_path: Path) -> None:
     part = context.part("vocoder")
     assert isinstance(part, DecodingVocoder)
     assert part.spec.codebooks == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [{"num_speakers": 2}, {"embedder_dim": 4}])
+def test_the_voice_is_learnt_beside_the_units(kind: dict[str, int], tmp_path: Path) -> None:
+    """The same units in a deep and in a high voice: only the voice can tell which is due."""
+    torch.manual_seed(0)
+    draw, time, every = np.random.default_rng(0), np.arange(20 * 320) / 16000, []
+    for number in range(8):
+        high = number % 2
+        units = draw.integers(0, 20, 20)
+        wave = 0.3 * np.sin(2 * np.pi * (1500 if high else 300) * time)
+        vector = np.eye(4, dtype=np.float32)[high] + 0.1 * draw.normal(size=4)
+        voice = "ab"[high], vector.astype(np.float32)
+        every.append(Spoken(units, np.ones(20, np.int64), wave.astype(np.float32), *voice))
+    generator = UnitHifiGan(sizes(**kind))
+    training = VocoderTraining(steps=120, lr=5e-3, batch=4, frames=8, timed=2)
+    fit_unit_vocoder(generator, 16000, every, training, Place(tmp_path))
+    right, wrong = (
+        torch.tensor(rows) if "num_speakers" in kind else torch.eye(4)[rows]
+        for rows in ([0, 1], [1, 0])
+    )
+    units = torch.from_numpy(np.stack([one.units for one in every[:2]]))
+    waves = torch.from_numpy(np.stack([one.wav for one in every[:2]]))
+    spectral = SpectralLoss(16000)
+    with torch.inference_mode():
+        mel, other = (float(spectral(generator.eval()(units, s), waves)[0]) for s in (right, wrong))
+    assert mel < 0.6 * other, f"{mel:.2f} in the right voice, {other:.2f} in the wrong one"
+
+
+def test_the_rate_falls_after_each_epoch_where_it_is_asked_to(tmp_path: Path) -> None:
+    every, rates = spoken(["a"] * 8), []
+
+    class Watched(VocoderLearner):
+        def _descend(self, optimizer: Any, loss: torch.Tensor) -> None:
+            super()._descend(optimizer, loss)
+            rates.append(optimizer.param_groups[0]["lr"])
+
+    training = VocoderTraining(steps=6, lr=1e-3, batch=4, frames=4, timed=2, decay=0.5)
+    crops = CropsOfSteps(every, 320, training, 0)
+    learner = Watched(UnitHifiGan(sizes()), 16000, training, len(crops.spoken) // 4)
+    trainer = make_trainer(Place(tmp_path), max_steps=6)
+    trainer.fit(learner, DataLoader(crops, batch_size=None))
+    assert rates == pytest.approx([1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4, 2.5e-4])
