@@ -32,8 +32,8 @@ class UnitHifiGanOptions:
     duration_dropout: float = option(0.5, "of the duration predictor; less for one clear voice")
     speakers: int = option(0, "voices of a table, one for each speaker it learns from; 0: none")
     speaker_width: int = option(0, "width of a speaker encoder's embedding; 0: none")
-    voice: str = option(
-        "", "name or number of the voice that speaks where nobody asks for one; empty: none"
+    voice: str | None = option(
+        None, "name or number of the voice that speaks where nobody asks for one"
     )
 
     def __post_init__(self) -> None:

@@ -56,8 +56,8 @@ class TrainVocoderOptions:
     decay: float = option(
         0.0, "multiplies the learning rate after each epoch; 0: it falls as a cosine instead"
     )
-    voices: str = option(
-        "", "slot of a speaker encoder, for a vocoder that reads its embeddings; empty: none"
+    voices: str | None = option(
+        None, "slot of a speaker encoder, for a vocoder that reads its embeddings"
     )
 
     def uses(self) -> tuple[str, ...]:
@@ -119,10 +119,10 @@ class CompareOptions:
         help="roles of the utterances; none: all", default_factory=lambda: ["answer"]
     )
     items: int = option(100, "at most so many")
-    voices: str = option(
-        "",
+    voices: str | None = option(
+        None,
         "slot of a speaker encoder: how alike voices are is measured, and a vocoder that reads "
-        "its embeddings gets them; empty: none",
+        "its embeddings gets them",
     )
 
     def uses(self) -> tuple[str, ...]:
@@ -134,7 +134,7 @@ class CompareOptions:
         return _telling(base, self.voices)
 
 
-def _telling(base: Can, voices: str) -> Can:
+def _telling(base: Can, voices: str | None) -> Can:
     from dataclasses import replace
 
     told = ("speaker-name", "speaker-embedding") if voices else ("speaker-name",)

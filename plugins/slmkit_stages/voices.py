@@ -32,7 +32,7 @@ def voiced(
     vocoder: Vocoder,
     sizes: HifiGanSizes,
     utterances: list[Utterance],
-    slot: str,
+    slot: str | None,
     context: StageContext,
 ) -> tuple[list[Utterance], dict[str, np.ndarray]]:
     """The utterances to learn from, and embeddings [d] of them where the vocoder reads such.
