@@ -17,6 +17,7 @@ PIECES = {
     "codecs_long",
     "codecs_hubert",
     "decoding_peers",
+    "vocoder_plain",
 }
 
 

@@ -10,9 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slmkit_mel.mel_km import cosine_transform, slopes
+from torch import nn
 
 from slmkit.api import Codes, CodeSpec, DataError, MisfitError, OptionsError
-from slmkit.codecs.griffin_lim import linear_of_mel
+from slmkit.codecs.griffin_lim import linear_of_mel, wave_of_log_mel
 from slmkit.codecs.kmeans import assign, fit_kmeans, sample_frames
 from slmkit.codecs.mel import LogMel, mel_filters
 from slmkit.host import build
@@ -175,3 +176,42 @@ def test_magnitudes_have_the_mel_bands_they_were_asked_for() -> None:
     assert (linear >= 0).all()
     error = (linear @ filters.T - mel).abs().mean() / mel.mean()
     assert error < 0.1
+
+
+def lag(copy: torch.Tensor, wav: torch.Tensor) -> int:
+    """Samples by which a copy is late: where the loudness of the two goes together best."""
+    weights = torch.hann_window(161, periodic=False)[None, None]
+    loud = [nn.functional.conv1d(w.square()[None, None], weights)[0, 0].sqrt() for w in (copy, wav)]
+    made, true = (each - each.mean() for each in loud)
+    lags = range(-240, 241)
+    inner = slice(240, len(true) - 240)
+    likeness = [float((made.roll(-shift)[inner] * true[inner]).sum()) for shift in lags]
+    return lags[max(range(len(lags)), key=likeness.__getitem__)]
+
+
+@pytest.mark.parametrize(("n_fft", "hop"), [(1024, 160), (800, 320)])
+def test_the_wave_of_a_spectrogram_lies_where_the_sound_was(n_fft: int, hop: int) -> None:
+    """By cross-correlation; without the frame in front it would come half a hop too soon."""
+    generator = torch.Generator().manual_seed(3)
+    time = torch.arange(16000) / 16000
+    level = torch.rand(40, generator=generator).repeat_interleave(400)
+    wav = 0.3 * level * torch.randn(16000, generator=generator) * (0.2 + time)
+    mel = LogMel(16000, n_fft, hop, 80)
+    copy = wave_of_log_mel(mel(wav[None])[0], mel)
+    assert abs(lag(copy, wav)) <= hop // 6, f"it is {lag(copy, wav)} samples late"
+    early = torch.cat([copy[hop // 2 :], copy.new_zeros(hop // 2)])
+    assert lag(early, wav) < -hop // 3, "the measure tells half a hop"
+
+
+def test_griffin_lim_speaks_units_where_they_were() -> None:
+    """A unit of its own for each level of a tone: the copy rises and falls with the sound."""
+    spec, hop = CodeSpec(16000, 320, (16,)), 320
+    draw = torch.Generator().manual_seed(0)
+    levels = torch.randint(0, 16, (1, 50), generator=draw)
+    noise = torch.randn(50 * hop, generator=draw)
+    wav = (0.02 * (1 + levels[0].repeat_interleave(hop)) * noise)[None]
+    part = build("vocoder", "griffin-lim", {"rounds": 16, "window": 640}, spec=spec)
+    codes = Codes.pad([levels], spec)
+    part.fit([(codes, wav, torch.tensor([wav.shape[1]]))])
+    copy, _ = part.synthesize(codes)
+    assert abs(lag(copy[0], wav[0])) <= 24

@@ -33,6 +33,11 @@ MEASURED = {
     "hybrid": {
         f"{name}/{metric}" for name in ARRANGEMENTS for metric in ("answer-exact", "heard-exact")
     },
+    "unit-hifigan": {
+        f"{metric}/{name}"
+        for name in ("vocoder", "baseline")
+        for metric in ("wer", "mel-distance", "stoi", "similarity")
+    },
 }
 """What recipes other than SpeechGPT's measure, even when they have learnt next to nothing."""
 
@@ -94,11 +99,9 @@ def test_every_profile_is_whole_but_for_what_the_person_has_to_give(
     file = tmp_path / "file"
     file.write_text("{}")
     for profile in [None, *yaml.safe_load(recipe.read_text())["profiles"]]:
-        asked = PUBLISHED if profile in ("paper", "released") else []
+        asked = GIVEN.get((recipe.stem, profile), [])
         if "digits" in recipe.stem:
             asked = ["corpus.manifest"]
-        if recipe.stem in CODECS:
-            asked = CODECS[recipe.stem].get(profile, [])
         overrides = [f"{key}={file}" for key in asked]
         dry = slmkit.run(recipe, profile=profile, overrides=overrides, dry_run=True,
                          output=tmp_path / "run")  # fmt: skip
@@ -109,22 +112,15 @@ def test_every_profile_is_whole_but_for_what_the_person_has_to_give(
                 slmkit.run(recipe, profile=profile, overrides=rest, dry_run=True)
 
 
-CODECS = {
-    "speechtokenizer": {
-        "recorded": ["corpus.manifest"],
-        "paper": ["corpus.manifest", "teacher.model"],
-    },
-    "encodec": {"recorded": ["corpus.manifest"], "paper": ["corpus.manifest"]},
+UNITS = ["corpus.manifest", "tokenizer.model", "tokenizer.kmeans"]
+SPEECHGPT = [*UNITS, "text.model", "backbone.weights", "vocoder.weights", "vocoder.config"]
+GIVEN = {
+    ("speechgpt", "paper"): SPEECHGPT,
+    ("speechgpt", "released"): SPEECHGPT,
+    ("unit-hifigan", "paper"): UNITS,
+    ("speechtokenizer", "recorded"): ["corpus.manifest"],
+    ("speechtokenizer", "paper"): ["corpus.manifest", "teacher.model"],
+    ("encodec", "recorded"): ["corpus.manifest"],
+    ("encodec", "paper"): ["corpus.manifest"],
 }
-"""What a person gives to train codecs."""
-
-PUBLISHED = [
-    "corpus.manifest",
-    "tokenizer.model",
-    "tokenizer.kmeans",
-    "text.model",
-    "backbone.weights",
-    "vocoder.weights",
-    "vocoder.config",
-]
-"""What the published systems are made of, and cannot be shipped."""
+"""What cannot be shipped, and a person gives."""

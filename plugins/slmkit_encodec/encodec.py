@@ -152,15 +152,22 @@ class Encodec(nn.Module, Tokenizer):
     def _codes(self, values: Tensor) -> Codes:
         return Codes(values, torch.full((len(values),), values.shape[-1]), self.spec)
 
+    @property
+    def decodes_in_steps(self) -> bool:
+        return True
+
     def empty_decode_state(self, batch: int) -> State:
-        """The state of `decode_step` before the first frame. Raises MisfitError at 48 kHz."""
-        self._streams()
+        if not self.streams:
+            return segments.empty_decode_state(batch)
         return self.codec.decoder.empty_state(batch)
 
     @torch.inference_mode()
     def decode_step(self, codes: Codes, state: State, last: bool = False) -> tuple[Tensor, State]:
-        """The wave [b, any] of the frames that come next; the first ones wait for a few more."""
-        self._streams()
+        """As the contract says; the first frames wait for a few more. At 48 kHz whole segments
+        come, with their side tensors. Raises MisfitError for parts of them."""
+        if not self.streams:
+            wav, state = segments.decode_step(self.codec, codes, state, last)
+            return wav.mean(dim=1), state
         latents = self.codec.quantizer.decode(codes.values)
         wav, state = self.codec.decoder.step(latents, state, last)
         return wav[:, 0], state

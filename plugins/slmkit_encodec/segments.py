@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from slmkit.api import Codes, CodeSpec, MisfitError
+from slmkit.api import Codes, CodeSpec, MisfitError, State
 from slmkit.codecs.codec import SeanetCodec
 from slmkit_encodec.plugin import SEGMENT
 
@@ -141,21 +141,60 @@ def _said(codec: SeanetCodec, segments: list[Segment]) -> list[Tensor]:
 def _faded(waves: Iterable[Tensor]) -> Iterator[Tensor]:
     """The sum of waves [c, n] at their places, weighed by a triangle as long as the first, in
     blocks [c, n]: each goes out once no later wave reaches into it."""
-    summed, weights, triangle = torch.empty(0), torch.empty(0), torch.empty(0)
+    state = _unheard()
     for wave in waves:
-        if not triangle.numel():
-            ramp = torch.linspace(0, 1, wave.shape[-1] + 2, device=wave.device)[1:-1]
-            triangle = 0.5 - (ramp - 0.5).abs()
-            summed, weights = wave.new_empty(len(wave), 0), wave.new_empty(0)
-        else:
-            yield summed[:, :STRIDE] / weights[:STRIDE]
-            summed, weights = summed[:, STRIDE:], weights[STRIDE:]
-        # what is left of the one before may reach further than a short last one
-        own, more = triangle[: wave.shape[-1]], max(wave.shape[-1] - len(weights), 0)
-        summed, weights = F.pad(summed, (0, more)), F.pad(weights, (0, more))
-        summed[:, : wave.shape[-1]] += own * wave
-        weights[: wave.shape[-1]] += own
-    yield summed / weights
+        block, state = _laid(wave, state)
+        if block.shape[1]:
+            yield block
+    yield state["summed"] / state["weights"]
+
+
+def _unheard() -> State:
+    """Before the first wave; then its triangle, and the sum and the weights from where the last
+    wave was laid."""
+    return {name: torch.empty(0) for name in ("summed", "weights", "triangle")}
+
+
+def _laid(wave: Tensor, state: State) -> tuple[Tensor, State]:
+    """Lay a wave [c, n] at its place; give the block that no later one reaches into."""
+    summed, weights, triangle = state["summed"], state["weights"], state["triangle"]
+    if not triangle.numel():
+        ramp = torch.linspace(0, 1, wave.shape[-1] + 2, device=wave.device)[1:-1]
+        triangle = 0.5 - (ramp - 0.5).abs()
+        summed, weights, block = wave.new_empty(len(wave), 0), wave.new_empty(0), wave[:, :0]
+    else:
+        block = summed[:, :STRIDE] / weights[:STRIDE]
+        summed, weights = summed[:, STRIDE:], weights[STRIDE:]
+    # what is left of the one before may reach further than a short last one
+    own, more = triangle[: wave.shape[-1]], max(wave.shape[-1] - len(weights), 0)
+    summed, weights = F.pad(summed, (0, more)), F.pad(weights, (0, more))
+    summed[:, : wave.shape[-1]] += own * wave
+    weights[: wave.shape[-1]] += own
+    return block, {"summed": summed, "weights": weights, "triangle": triangle}
+
+
+def empty_decode_state(batch: int) -> State:
+    """The state of `decode_step` before the first segment of each row."""
+    return {str(row): _unheard() for row in range(batch)}
+
+
+def decode_step(
+    codec: SeanetCodec, codes: Codes, state: State, last: bool = False
+) -> tuple[Tensor, State]:
+    """The wave [b, c, any] that whole segments, as many in each row, make certain: all but what
+    the next one fades into, and that too with the `last`. Raises MisfitError for parts of them."""
+    rows = _segments(codes) if codes.values.shape[2] else [[] for _ in range(len(codes))]
+    waves, after = [], State()
+    for row, segments in enumerate(rows):
+        own, blocks = state[str(row)], [torch.zeros(codec.sizes.channels, 0)]
+        for wave in _said(codec, segments):
+            block, own = _laid(wave, own)
+            blocks.append(block)
+        if last and own["triangle"].numel():
+            blocks.append(own["summed"] / own["weights"])
+        waves.append(torch.cat(blocks, dim=1))
+        after[str(row)] = own
+    return torch.stack(waves), after
 
 
 def _level(wav: Tensor) -> Tensor:

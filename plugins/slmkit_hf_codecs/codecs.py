@@ -93,6 +93,8 @@ class Mimi(HfCodec):
     """Moshi's codec."""
 
     name, model_class, whole_frames = "mimi", "MimiModel", False
+    # nothing ahead; attention reaches ten seconds back, which would be much to decode each time
+    decode_window = (4.0, 0.0)
 
     def measures(self, config: Any) -> tuple[int, int, int]:
         return config.sampling_rate, int(config.frame_size), config.num_quantizers
@@ -110,6 +112,7 @@ class Dac(HfCodec):
     """Descript's audio codec."""
 
     name, model_class, whole_frames = "dac", "DacModel", True
+    decode_window = (0.5, 0.3)
 
     def measures(self, config: Any) -> tuple[int, int, int]:
         return config.sampling_rate, config.hop_length, config.n_codebooks
@@ -119,6 +122,7 @@ class Xcodec(HfCodec):
     """X-Codec."""
 
     name, model_class, whole_frames = "xcodec", "XcodecModel", True
+    decode_window = (0.6, 0.5)
 
     def measures(self, config: Any) -> tuple[int, int, int]:
         return config.sample_rate, config.hop_length, config.num_quantizers

@@ -19,6 +19,8 @@ from slmkit.codecs.weight_norm import convolution_weights, fold, unfold
 
 CONFIG = "config.json"
 CHECKPOINT = "g_00000000"
+SPEAKERS = "speakers"
+"""Our own key in a config: the names of a table's rows, which fairseq leaves alone."""
 LISTED = 5
 """So many names of each kind stand in an error; a wrong file has hundreds."""
 
@@ -70,6 +72,11 @@ def _sizes(config: dict[str, Any]) -> HifiGanSizes:
         duration_kernel=int(duration.get("var_pred_kernel_size", 3)),
         duration_dropout=float(duration.get("var_pred_dropout", 0.5)),
     )
+
+
+def speakers_of_config(path: str | Path) -> tuple[str, ...]:
+    """The names of a table's rows, where a config that has been read holds them."""
+    return tuple(map(str, json.loads(Path(path).read_text()).get(SPEAKERS, ())))
 
 
 def config_of_sizes(sizes: HifiGanSizes, sample_rate: int) -> dict[str, Any]:

@@ -30,8 +30,29 @@ class UnitHifiGanOptions:
         help="of each residual block", default_factory=lambda: [1, 3]
     )
     duration_dropout: float = option(0.5, "of the duration predictor; less for one clear voice")
-    speakers: int = option(0, "voices of a table; 0: one voice")
+    speakers: int = option(0, "voices of a table, one for each speaker it learns from; 0: none")
     speaker_width: int = option(0, "width of a speaker encoder's embedding; 0: none")
+    voice: str | None = option(
+        None, "name or number of the voice that speaks where nobody asks for one"
+    )
+
+    def __post_init__(self) -> None:
+        if self.speakers and self.speaker_width:
+            raise ValueError(
+                "voices come from a table or from a speaker encoder: speakers or speaker_width, "
+                "not both"
+            )
+        if self.voice and not (self.speakers or self.speaker_width or self.config):
+            raise ValueError("voice needs voices to choose from: speakers or speaker_width")
+
+    def can(self, base: Can) -> Can:
+        """It takes voices where it has a table or reads embeddings, and needs one each time
+        unless it has a voice of its own."""
+        from dataclasses import replace
+
+        taken = ("speaker-embedding",) if self.speaker_width else ()
+        taken = ("speaker-name",) if self.speakers else taken
+        return replace(base, conditioning=taken, needs=() if self.voice else taken)
 
 
 @hookimpl
@@ -42,7 +63,7 @@ def slmkit_vocoders() -> list[Declaration]:
             summary="HiFi-GAN over units with a duration predictor; loads fairseq's CodeHiFiGAN",
             target="slmkit_hifigan.vocoder:UnitHifiGanVocoder",
             options=UnitHifiGanOptions,
-            can=Can(codebooks=1, deduplicated=True),
+            can=Can(codebooks=1, deduplicated=True, streaming=True),
             source="Polyak et al. 2021; Lee et al. 2022 (fairseq's CodeHiFiGAN)",
         )
     ]

@@ -152,7 +152,8 @@ class MelRvq(nn.Module, Tokenizer):
         turn = torch.linspace(0, math.pi / 2, FADED * hop, device=codes.device)
         before: Tensor | None = None
         for at in range(0, max(1, frames - FADED), SPOKEN):
-            wav = self._wave(self.log_mel_of(codes[:, at : at + SPOKEN + FADED], books))
+            part = codes[:, at : at + SPOKEN + FADED]
+            wav = wave_of_log_mel(self.log_mel_of(part, books), self.mel)
             if before is not None:
                 faded = before * turn.cos() + wav[: len(turn)] * turn.sin()
                 wav = torch.cat([faded.clamp(-1.0, 1.0), wav[len(turn) :]])
@@ -160,13 +161,6 @@ class MelRvq(nn.Module, Tokenizer):
             whole = len(wav) if last else SPOKEN * hop
             before = wav[whole:]
             yield wav[:whole]
-
-    def _wave(self, log_mel: Tensor) -> Tensor:
-        """The wave [n] of log-mel frames [t, m], each heard where it was."""
-        hop = self.options.hop_length
-        # a frame lies around the middle of its samples, half a hop after their first
-        wav = wave_of_log_mel(torch.cat([log_mel[:1], log_mel]), self.mel)
-        return wav[hop // 2 : hop // 2 + len(log_mel) * hop]
 
     def _check_fitted(self) -> None:
         if torch.isnan(self.entries).any():

@@ -116,5 +116,6 @@ def slmkit_vocoders() -> list[Declaration]:
             options=GriffinLimOptions,
             can=Can(codebooks=1, deduplicated=True),
             source="Griffin and Lim 1984; Perraudin et al. 2013",
+            revision=2,
         )
     ]

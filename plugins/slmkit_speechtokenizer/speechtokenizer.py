@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from slmkit.api import Codes, CodeSpec, MisfitError, Tokenizer
+from slmkit.api import Codes, CodeSpec, MisfitError, State, Tokenizer
 from slmkit.codecs.codec import SeanetCodec, check_codes, padded_waves, stretch
 from slmkit.codecs.published import from_published, load_checked, read_state
 from slmkit.codecs.seanet import SeanetSizes
@@ -97,6 +97,17 @@ class SpeechTokenizer(nn.Module, Tokenizer):
     def decode_long(self, codes: Codes) -> Iterator[Tensor]:
         (length,) = check_codes(codes, self.spec, NAME)
         yield from self.codec.decode_long(codes.values[..., :length], self.options.range[0] - 1)
+
+    def empty_decode_state(self, batch: int) -> State:
+        return self.codec.decoder.empty_state(batch)
+
+    @torch.inference_mode()
+    def decode_step(self, codes: Codes, state: State, last: bool = False) -> tuple[Tensor, State]:
+        """As the contract says. Its decoder looks ahead by a few frames, and its LSTM hears all
+        that was said; `decode` cuts what is longer than twelve seconds, this does not."""
+        latents = self.codec.quantizer.decode(codes.values, self.options.range[0] - 1)
+        wav, state = self.codec.decoder.step(latents, state, last)
+        return wav[:, 0], state
 
 
 def load_codec(config: Config, path: Path) -> SeanetCodec:

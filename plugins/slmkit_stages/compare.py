@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from slmkit.api import Codes, DataError, Metric, StageContext, Utterance, Vocoder
+from slmkit.api import (
+    DataError,
+    Metric,
+    Result,
+    SpeakerEncoder,
+    StageContext,
+    Utterance,
+    Vocoder,
+)
+from slmkit.codecs.decoding_vocoder import as_vocoder
 from slmkit.data.audio import read_utterance, write_audio
 from slmkit.data.batches import pad_wavs
-from slmkit.data.intervals import measure
+from slmkit.data.intervals import bootstrap, measure
 from slmkit.data.manifest import load_manifest
 from slmkit.data.store import TokenStore
 from slmkit.host import build
 from slmkit_stages.plugin import CompareOptions
 from slmkit_stages.prepare import MANIFEST
+from slmkit_stages.voices import embedded, likenesses, strangers, told
 
 SLOTS = ("vocoder", "baseline")
 
@@ -26,33 +36,59 @@ def compare_vocoders(options: CompareOptions, context: StageContext) -> None:
     """Speak held-out true units, with their true durations, by both; measure against the original.
 
     True durations keep every frame at its place, which mel distance and STOI need; they are given
-    to both, and for the judge's WER as well.
+    to both, and for the judge's WER as well. With a speaker encoder, how alike voices are; one that
+    is told to a vocoder is shown by another utterance of the speaker.
     """
     store = TokenStore.open(context.read("codes"))
     utterances = chosen(context, options)
+    encoder: SpeakerEncoder | None = context.part(options.voices) if options.voices else None
+    embeddings: dict[str, np.ndarray] = {}
+    if encoder is not None:
+        embeddings = embedded(utterances, encoder, context)
+        utterances = [one for one in utterances if one.id in embeddings]
     originals = [read_utterance(u, store.spec.sample_rate) for u in utterances]
     copies: dict[str, list[np.ndarray]] = {}
     for slot in SLOTS:
-        vocoder: Vocoder = context.part(slot)
+        vocoder = as_vocoder(context.part(slot))
+        voices = told(vocoder, utterances, embeddings)
         with context.progress(f"{slot} speaking", len(utterances)) as progress:
             copies[slot] = []
-            for utterance, original in zip(utterances, originals, strict=True):
-                wav = speak(vocoder, store, utterance)
+            for utterance, original, voice in zip(utterances, originals, voices, strict=True):
+                wav = speak(vocoder, store, utterance, voice)
                 copies[slot].append(np.pad(wav, (0, max(0, len(original) - len(wav)))))
                 progress(len(copies[slot]))
+    measured(utterances, originals, copies, options.split, context)
+    if encoder is not None:
+        alike = {s: list(likenesses(copies[s], utterances, embeddings, encoder)) for s in SLOTS}
+        alike["strangers"] = list(strangers(utterances, embeddings))
+        for name, cosines in alike.items():
+            if cosines:
+                value, low, high = bootstrap(cosines, [1.0] * len(cosines))
+                row = f"similarity/{name}", options.split, value, low, high, len(cosines)
+                context.result(Result(*row))
+    keep_sounds(utterances, originals, copies, context)
+
+
+def measured(
+    utterances: Sequence[Utterance],
+    originals: Sequence[np.ndarray],
+    copies: Mapping[str, Sequence[np.ndarray]],
+    split: str,
+    context: StageContext,
+) -> None:
+    """The judge's WER of originals and copies, and how far the copies are from the originals."""
     judge: Any = context.part("judge")
     for name, waves in {"original": originals, **copies}.items():
         heard = transcribed(judge, waves)
         texts = [(h, u.text or "") for h, u in zip(heard, utterances, strict=True)]
-        context.result(measure(build("metric", "wer"), f"wer/{name}", options.split, texts))
+        context.result(measure(build("metric", "wer"), f"wer/{name}", split, texts))
         if name == "original":
             continue
         pairs = list(zip(waves, originals, strict=True))
         for metric in ("mel-distance", "stoi"):
             part = build("metric", metric)
             if fit := long_enough(part, pairs, f"{metric}/{name}", context):
-                context.result(measure(part, f"{metric}/{name}", options.split, fit))
-    keep_sounds(utterances, originals, copies, context)
+                context.result(measure(part, f"{metric}/{name}", split, fit))
 
 
 def chosen(context: StageContext, options: CompareOptions) -> list[Utterance]:
@@ -67,13 +103,11 @@ def chosen(context: StageContext, options: CompareOptions) -> list[Utterance]:
     return list(found.values())[: options.items]
 
 
-def speak(vocoder: Vocoder, store: TokenStore, utterance: Utterance) -> np.ndarray:
+def speak(
+    vocoder: Vocoder, store: TokenStore, utterance: Utterance, voice: torch.Tensor | None
+) -> np.ndarray:
     """A vocoder's wave [n] of an utterance's stored units."""
-    row = store.row(utterance.id)
-    durations = None if row.durations is None else [torch.from_numpy(row.durations)]
-    wav, lengths = vocoder.synthesize(
-        Codes.pad([torch.from_numpy(row.codes)], store.spec, durations)
-    )
+    wav, lengths = vocoder.synthesize(store.row(utterance.id).alone(store.spec), voice)
     spoken: np.ndarray = wav[0, : int(lengths[0])].numpy()
     return spoken
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from slmkit.api import Declaration, hookimpl, option
+from slmkit.api import Can, Declaration, hookimpl, option
 
 
 @dataclass
@@ -53,6 +53,20 @@ class TrainVocoderOptions:
     adversarial: float = option(0.0, "weight of the adversarial loss; 0: no discriminators")
     feature: float = option(2.0, "weight of feature matching, with discriminators")
     weight_norm: bool = option(False, "train the convolutions under weight norm")
+    decay: float = option(
+        0.0, "multiplies the learning rate after each epoch; 0: it falls as a cosine instead"
+    )
+    voices: str | None = option(
+        None, "slot of a speaker encoder, for a vocoder that reads its embeddings"
+    )
+
+    def uses(self) -> tuple[str, ...]:
+        """The speaker encoder's slot, where there is one."""
+        return (self.voices,) if self.voices else ()
+
+    def can(self, base: Can) -> Can:
+        """It tells names, and embeddings where it has an encoder."""
+        return _telling(base, self.voices)
 
 
 @dataclass
@@ -105,6 +119,26 @@ class CompareOptions:
         help="roles of the utterances; none: all", default_factory=lambda: ["answer"]
     )
     items: int = option(100, "at most so many")
+    voices: str | None = option(
+        None,
+        "slot of a speaker encoder: how alike voices are is measured, and a vocoder that reads "
+        "its embeddings gets them",
+    )
+
+    def uses(self) -> tuple[str, ...]:
+        """The vocoders, the judge, and the speaker encoder where there is one."""
+        return ("vocoder", "baseline", "judge", *((self.voices,) if self.voices else ()))
+
+    def can(self, base: Can) -> Can:
+        """It tells names, and embeddings where it has an encoder."""
+        return _telling(base, self.voices)
+
+
+def _telling(base: Can, voices: str | None) -> Can:
+    from dataclasses import replace
+
+    told = ("speaker-name", "speaker-embedding") if voices else ("speaker-name",)
+    return replace(base, conditioning=told)
 
 
 @hookimpl

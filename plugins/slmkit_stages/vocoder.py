@@ -17,6 +17,7 @@ from slmkit.data.store import TokenStore
 from slmkit.training.vocoder import Spoken, VocoderTraining, fit_unit_vocoder
 from slmkit_stages.plugin import FitVocoderOptions, TrainVocoderOptions
 from slmkit_stages.prepare import MANIFEST
+from slmkit_stages.voices import voiced
 
 
 def train_vocoder(options: TrainVocoderOptions, context: StageContext) -> None:
@@ -30,12 +31,14 @@ def train_vocoder(options: TrainVocoderOptions, context: StageContext) -> None:
             f"`fit-vocoder`, or not at all"
         )
     utterances = chosen(context, options.roles, options.utterances)
+    utterances, embeddings = voiced(vocoder, generator.sizes, utterances, options.voices, context)
     with context.progress("reading audio", len(utterances)) as progress:
         spoken = []
         for count, utterance in enumerate(utterances, 1):
             row = store.row(utterance.id)
             wav = read_utterance(utterance, vocoder.sample_rate)
-            spoken.append(Spoken(*merged(row, store), wav))
+            voice = utterance.speaker, embeddings.get(utterance.id)
+            spoken.append(Spoken(*merged(row, store), wav, *voice))
             progress(count)
     training = VocoderTraining(
         steps=options.steps,
@@ -47,6 +50,7 @@ def train_vocoder(options: TrainVocoderOptions, context: StageContext) -> None:
         duration=options.duration,
         adversarial=options.adversarial,
         feature=options.feature,
+        decay=options.decay,
         weight_norm=options.weight_norm,
     )
     torch.manual_seed(context.seed)

@@ -21,6 +21,7 @@ from slmkit.api import (
     Tokenizer,
     Utterance,
 )
+from slmkit.codecs.decoding_vocoder import as_vocoder
 from slmkit.data.audio import read_utterance, write_audio
 from slmkit.data.batches import pad_wavs
 from slmkit.data.intervals import bootstrap, measure
@@ -118,11 +119,12 @@ def sounds(
     codes: Sequence[np.ndarray],
 ) -> list[Said]:
     """The sound of codes; none of no codes."""
-    said = []
+    vocoder, said = as_vocoder(tokenizer), []
     for (utterance, voice), each in zip(pairs, codes, strict=True):
         wav = np.zeros(0, dtype=np.float32)
         if each.shape[1]:
-            decoded, lengths = tokenizer.decode(Codes.pad([torch.from_numpy(each)], tokenizer.spec))
+            one = Codes.pad([torch.from_numpy(each)], tokenizer.spec)
+            decoded, lengths = vocoder.synthesize(one)
             wav = decoded[0, : int(lengths[0])].numpy()
         said.append(Said(utterance, voice, each, wav))
     return said

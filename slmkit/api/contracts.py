@@ -178,6 +178,28 @@ class Tokenizer(Savable, ABC):
         wav, lengths = self.decode(codes)
         yield wav[:, : int(lengths[0])]
 
+    decode_window: tuple[float, float] | None = None
+    """Seconds before and after a frame beyond which `decode` hears next to nothing, for decoders
+    without `decode_step` that may be run in windows; None: codes are decoded whole."""
+
+    @property
+    def decodes_in_steps(self) -> bool:
+        """Whether `decode_step` can be called as this part was built."""
+        return type(self).decode_step is not Tokenizer.decode_step
+
+    def empty_decode_state(self, batch: int) -> State:
+        """The state of `decode_step` before the first frame."""
+        raise self._no_steps()
+
+    def decode_step(
+        self, codes: Codes, state: State, last: bool = False
+    ) -> tuple[torch.Tensor, State]:
+        """Go on with codes [b, k, any], rows equally long: the wave [b, any] that is certain now.
+
+        The waves of all steps, of which the `last` one may bring no codes, are those of `decode`.
+        """
+        raise self._no_steps()
+
     def reconstruct(self, wav: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(copy [b, n], commitment) of waves [b, n] as long as each other, with gradients, for
         training; the copy is what `decode` makes of their codes. Raises MisfitError where a
@@ -191,11 +213,22 @@ class Tokenizer(Savable, ABC):
 
         return MisfitError(f"{type(self).__name__} does not stream: give `encode` the whole sound")
 
+    def _no_steps(self) -> Exception:
+        from slmkit.api.errors import MisfitError
+
+        return MisfitError(f"{type(self).__name__} decodes whole utterances, not step by step")
+
 
 class Vocoder(Savable, ABC):
-    """Codes to speech. Built as `cls(options, spec)` with the `CodeSpec` that it will get."""
+    """Codes to speech. Built as `cls(options, spec)` with the `CodeSpec` that it will get.
+
+    Attributes:
+        voice_encoder: the speaker encoder whose embeddings it takes as voices, as a slot of a
+            recipe says it ({"part": name, options}); None where it takes none or does not know.
+    """
 
     sample_rate: int
+    voice_encoder: Mapping[str, Any] | None = None
 
     def fit(self, batches: Iterable[tuple[Codes, torch.Tensor, torch.Tensor]]) -> None:
         """Learn from (codes, wav, lengths) by statistics, where no gradient is needed."""
@@ -204,7 +237,58 @@ class Vocoder(Savable, ABC):
     def synthesize(
         self, codes: Codes, speaker: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(wav [b, n], lengths [b]); `speaker` is a voice's embedding [b, d] where it takes one."""
+        """(wav [b, n], lengths [b]); `speaker` is a voice's embedding [b, d] where it takes one, or
+        its number [b] in a table."""
+
+    def voice(self, asked: str) -> torch.Tensor:
+        """What `speaker` is for a voice that is known by name or number: [d], or a number [].
+
+        Raises MisfitError where it has one voice only, UnknownNameError.
+        """
+        from slmkit.api.errors import MisfitError
+
+        raise MisfitError(f"{type(self).__name__} has one voice: leave out '{asked}'")
+
+    def keep_voices(
+        self,
+        names: Sequence[str],
+        embeddings: torch.Tensor | None = None,
+        encoder: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Keep by which names `voice` knows the speakers: rows of a table, or `embeddings` [s, d]
+        that the speaker encoder `encoder` made. Raises MisfitError where it has one voice only, or
+        fewer than there are names."""
+        from slmkit.api.errors import MisfitError
+
+        raise MisfitError(f"{type(self).__name__} has one voice, and learns no others")
+
+    @property
+    def streams(self) -> bool:
+        """Whether `step` can be called as this part was built."""
+        return type(self).step is not Vocoder.step
+
+    def empty_state(self, batch: int, speaker: torch.Tensor | None = None) -> State:
+        """The state of `batch` rows of which nothing was said yet, in the voices of `speaker`."""
+        raise self._no_stream()
+
+    def step(self, codes: Codes, state: State) -> tuple[torch.Tensor, State]:
+        """Go on from a state: the wave [b, any] that codes [b, k, any] make certain.
+
+        Rows are equally long, no padding lies in them, and a step may bring no frame or give no
+        sample. Merged units come one utterance at a time (b is 1). The waves of all steps and that
+        of `finish` are, joined, what `synthesize` gives for the whole.
+        """
+        raise self._no_stream()
+
+    def finish(self, state: State) -> torch.Tensor:
+        """The wave [b, any] that is left when the codes end."""
+        raise self._no_stream()
+
+    def _no_stream(self) -> Exception:
+        from slmkit.api.errors import MisfitError
+
+        name = type(self).__name__
+        return MisfitError(f"{name} does not stream: give `synthesize` the whole utterance")
 
 
 class Backbone(Savable, ABC):

@@ -47,7 +47,9 @@ class Can:
             others how it sounds, so that the two can be taken from different speakers.
         teaches: whether it is a `Teacher`: gives features that a codec can learn from.
         learns: for a tokenizer, whether it can be trained: gradients pass through its codes.
-        conditioning: what it can be conditioned on ("speaker", "text", ...).
+        conditioning: what it can be conditioned on ("text", ...); of a vocoder, how it is told a
+            voice ("speaker-embedding", "speaker-name"); of a stage, how it tells one.
+        needs: what of this must be given, because it has nothing of its own to fall back on.
         audio: for a corpus, whether it has sound (False: text alone).
         dialogue: for a corpus, whether it has questions with answers.
     """
@@ -64,6 +66,7 @@ class Can:
     teaches: bool = False
     learns: bool = False
     conditioning: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     audio: bool = True
     dialogue: bool = False
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from slmkit.cli.choosing import VoiceName
+
 
 def ask(
     run: Annotated[Path, typer.Argument(help="folder of a finished run, such as runs/speechgpt")],
@@ -24,6 +26,7 @@ def ask(
     top_p: Annotated[float, typer.Option(help="nucleus sampling; 1: all")] = 1.0,
     longest: Annotated[int, typer.Option(help="most tokens of the answer")] = 512,
     seed: Annotated[int, typer.Option(help="of the sampling")] = 0,
+    voice: VoiceName = None,
 ) -> None:
     """Ask a trained run; with `-o` it speaks, without it writes."""
     from slmkit.api import SlmkitError, UnknownNameError
@@ -54,6 +57,8 @@ def ask(
         return
     if reply.codes is None:
         raise SlmkitError("the model gave no speech to this question; nothing was written")
-    (wav,) = assistant.speak([reply.codes])
+    from slmkit.data.speaking import voice_of
+
+    (wav,) = assistant.speak([reply.codes], voice_of(assistant.vocoder, voice))
     write_audio(output, wav.numpy(), assistant.vocoder.sample_rate)
     typer.echo(f"spoken: {output}")

@@ -26,6 +26,14 @@ VocoderName = Annotated[
         help="A vocoder by name, of a run, or saved; its options are vocoder.KEY=VALUE.",
     ),
 ]
+VoiceName = Annotated[
+    str | None,
+    typer.Option(
+        "--voice",
+        metavar="NAME|NUMBER|FILE",
+        help="The vocoder's voice: a speaker it learnt from, or a sound in which one is heard.",
+    ),
+]
 KEY_VALUE = re.compile(r"[A-Za-z_][\w.]*=.*", re.DOTALL)
 OF_VOCODER = "vocoder."
 

@@ -11,6 +11,7 @@ from slmkit.cli.choosing import (
     Saved,
     TokenizerName,
     VocoderName,
+    VoiceName,
     choose_vocoder,
     must_decode,
     split,
@@ -36,6 +37,7 @@ def resynth(
     tokenizer: TokenizerName = None,
     saved: Saved = None,
     vocoder: VocoderName = None,
+    voice: VoiceName = None,
 ) -> None:
     """Code sound, speak the codes, and print what that costs.
 
@@ -56,16 +58,17 @@ def resynth(
         raise SlmkitError(f"{output}: one file for {len(utterances)} sounds: give a folder")
     if spoken_by is None:
         must_decode(chosen)
-    from slmkit.data.speaking import Voice, place_in, resynthesize
+    from slmkit.data.speaking import Voice, place_in, resynthesize, voice_of
 
     coder = chosen.build()
-    voice = Voice(coder if spoken_by is None else spoken_by.build(spec=coder.spec))
-    voice.check(coder.spec, f"tokenizer '{chosen.name}'")
+    part = coder if spoken_by is None else spoken_by.build(spec=coder.spec)
+    speaker = Voice(part, voice_of(part, voice))
+    speaker.check(coder.spec, f"tokenizer '{chosen.name}'")
     copies = []
     with default_watch().progress("copying", len(utterances)) as progress:
         for utterance in utterances:
             file = output if single else place_in(output, utterance.id)
-            copies.append(resynthesize(utterance, coder, voice, file))
+            copies.append(resynthesize(utterance, coder, speaker, file))
             progress(len(copies))
     typer.echo("\n".join(_account(coder.spec, copies)))
 

@@ -110,11 +110,12 @@ class Convolution(nn.Module):
         if not begun and not last and x.shape[-1] <= self.left:
             return self._nothing(x), {"held": x, "begun": state["begun"]}
         if begun:
-            more = (self.reach - self.stride - x.shape[-1]) % self.stride if last else 0
+            more = self.right + (self.left - x.shape[-1]) % self.stride if last else 0
             if more:
                 x = torch.cat([x, x[..., -1 - more : -1].flip(-1)], dim=-1)
         elif last:
-            x = _reflected(x, self.left, -x.shape[-1] % self.stride) if x.shape[-1] else x
+            right = self.right + -x.shape[-1] % self.stride
+            x = _reflected(x, self.left, right) if x.shape[-1] else x
         else:
             x = torch.cat([x[..., 1 : 1 + self.left].flip(-1), x], dim=-1)
         frames = max(0, (x.shape[-1] - self.reach) // self.stride + 1)
@@ -219,13 +220,18 @@ class Upsampling(nn.Module):
     def empty_state(self, batch: int) -> State:
         """The state before the first chunk: a frame of zeros, which adds nothing."""
         weight = self.conv.weight
-        return {"held": weight.new_zeros(batch, 1, 1, weight.shape[0]).permute(0, 3, 1, 2)}
+        held = weight.new_zeros(batch, 1, 1, weight.shape[0]).permute(0, 3, 1, 2)
+        return {"held": held, "skipped": torch.tensor(0)}
 
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Go on with a chunk [b, c, 1, any], where causal: each frame gives its own at once."""
+    def step(self, x: Tensor, state: State, last: bool = False) -> tuple[Tensor, State]:
+        """Go on with a chunk [b, c, 1, any]: each frame gives its own at once where causal; else
+        what the next one reaches into waits for it, or for `last`. Not with group norm."""
         x = torch.cat([state["held"], self.before(x)], dim=-1)
-        y = _convolve(self.conv, x)[..., self.stride : -self.stride]
-        return y, {"held": x[..., -1:]}
+        count = (x.shape[-1] - 1) * self.stride + (self.trim[0] if last else 0)
+        # the first samples lie before the signal
+        skip = min(self.trim[0] - int(state["skipped"]), count)
+        y = _convolve(self.conv, x)[..., self.stride + skip : self.stride + count]
+        return y, {"held": x[..., -1:], "skipped": state["skipped"] + skip}
 
 
 def flat_image(x: Tensor) -> Tensor:

@@ -14,15 +14,17 @@ from slmkit.codecs.mel import LogMel
 def wave_of_log_mel(log_mel: Tensor, mel: LogMel, rounds: int = 32) -> Tensor:
     """The wave [n] in -1..1 of log-mel frames [t, m] such as `mel` makes them, n = t * hop_length.
 
-    Frame i is heard around sample i * hop_length.
+    `mel`'s frame i lies around sample (i + 1/2) * hop_length and is heard there; the inverse
+    transform puts frames at whole multiples, so that it gets one frame more in front.
     """
+    hop, samples = mel.hop_length, len(log_mel) * mel.hop_length
     magnitude = linear_of_mel(log_mel.exp(), mel.filters).T[None]
-    samples = len(log_mel) * mel.hop_length
+    magnitude = torch.cat([magnitude[..., :1], magnitude], dim=-1)
     # the last spectrum once more, so that the wave is as long as the frames say; and again until
     # the wave is longer than the half window by which its ends are reflected
-    more = max(1, mel.n_fft // (2 * mel.hop_length) + 2 - len(log_mel))
+    more = max(1, mel.n_fft // (2 * hop) + 2 - magnitude.shape[-1])
     magnitude = torch.cat([magnitude, magnitude[..., -1:].expand(-1, -1, more)], dim=-1)
-    wav = griffin_lim(magnitude, mel.n_fft, mel.hop_length, rounds)[0, :samples]
+    wav = griffin_lim(magnitude, mel.n_fft, hop, rounds)[0, hop // 2 : hop // 2 + samples]
     return wav.clamp(-1.0, 1.0)
 
 

@@ -201,19 +201,17 @@ class Decoder(nn.Module):
         return self.last(x, ends)[:, :, 0]
 
     def empty_state(self, batch: int) -> State:
-        """The state of a causal decoder before the first chunk."""
+        """The state of a decoder without group norm before the first chunk."""
         return _empty_state(self, batch)
 
     def step(self, latents: Tensor, state: State, last: bool = False) -> tuple[Tensor, State]:
-        """Go on with frames [b, d, any]; samples [b, c, any] as soon as they are certain."""
+        """Go on with frames [b, d, any]; samples [b, c, any] as soon as they are certain: where it
+        is not causal, late by what its layers see to the right."""
         x, new = flat_image(latents), State()
         x, new["first"] = self.first.step(x, state["first"], last)
         x, new["lstm"] = self.lstm.step(x, state["lstm"])
         for name, layer in _numbered(self.stages):
-            if isinstance(layer, Upsampling):
-                x, new[name] = layer.step(x, state[name])
-            else:
-                x, new[name] = layer.step(x, state[name], last)
+            x, new[name] = layer.step(x, state[name], last)
         x, new["last"] = self.last.step(x, state["last"], last)
         return x[:, :, 0], new
 

@@ -13,10 +13,11 @@ from time import perf_counter
 import torch
 
 from slmkit.api import Codes, CodeSpec, DataError, MisfitError, Tokenizer, Utterance, Vocoder
-from slmkit.data.audio import Wave, read_utterance, utterance_blocks, write_blocks
+from slmkit.data.audio import Wave, read_audio, read_utterance, utterance_blocks, write_blocks
 from slmkit.data.coding import LONG_S, code_blocks, seconds_of
 from slmkit.data.shards import StoredCodes
 from slmkit.data.store import check_row
+from slmkit.host import build
 
 BATCH_S = 60.0
 """Seconds of sound that are decoded at once, padding included."""
@@ -27,9 +28,14 @@ ENDING = ".flac"
 
 @dataclass(frozen=True)
 class Voice:
-    """Makes codes audible: a tokenizer with a decoder, or a vocoder."""
+    """Makes codes audible: a tokenizer with a decoder, or a vocoder.
+
+    Attributes:
+        speaker: in whose voice a vocoder speaks, as `voice_of` gives it; None: in its own.
+    """
 
     part: Tokenizer | Vocoder
+    speaker: torch.Tensor | None = None
 
     @property
     def sample_rate(self) -> int:
@@ -63,7 +69,10 @@ class Voice:
         """The wave [n] of each row of codes [b, k, t]."""
         with torch.inference_mode():
             if isinstance(self.part, Vocoder):
-                wav, lengths = self.part.synthesize(codes)
+                speaker = self.speaker
+                if speaker is not None:
+                    speaker = speaker.expand(len(codes), *speaker.shape)
+                wav, lengths = self.part.synthesize(codes, speaker)
             else:
                 wav, lengths = self.part.decode(codes.expand())
         rows = zip(wav.cpu(), lengths.tolist(), strict=True)
@@ -83,6 +92,26 @@ class Voice:
             return self.part.spec
         origin = getattr(self.part, "origin", None)
         return None if origin is None else origin.given.get("spec")
+
+
+def voice_of(part: Tokenizer | Vocoder, asked: str | None) -> torch.Tensor | None:
+    """A voice that a person asks for: by name or number, or by a file in which it is heard.
+
+    Raises MisfitError where there is none to choose, UnknownNameError, AudioError.
+    """
+    if asked is None:
+        return None
+    if not isinstance(part, Vocoder):
+        raise MisfitError(f"a decoder speaks in the voice of its codes: leave out '{asked}'")
+    if not Path(asked).is_file():
+        return part.voice(asked)
+    if part.voice_encoder is None:
+        raise MisfitError(f"{asked}: this vocoder hears no voices: ask for one by name or number")
+    options = dict(part.voice_encoder)
+    encoder = build("speaker-encoder", options.pop("part"), options)
+    wav = torch.from_numpy(read_audio(Path(asked), encoder.sample_rate))
+    voice: torch.Tensor = encoder.embed(wav[None], torch.tensor([len(wav)]))[0]
+    return voice
 
 
 def speak_rows(

@@ -51,10 +51,11 @@ class Assistant:
         units: np.ndarray = codes.values[0].numpy()
         return units
 
-    def speak(self, units: Sequence[np.ndarray]) -> list[Tensor]:
-        """Waves [n] of units [1, t], side by side."""
+    def speak(self, units: Sequence[np.ndarray], voice: Tensor | None = None) -> list[Tensor]:
+        """Waves [n] of units [1, t], side by side, in a voice that `vocoder.voice` gives."""
         spec = replace(self.lm.spec, deduplicated=True)
         codes = Codes.pad([torch.from_numpy(each) for each in units], spec)
         with torch.inference_mode():
-            wav, lengths = self.vocoder.synthesize(codes)
+            speaker = None if voice is None else voice.expand(len(codes), *voice.shape)
+            wav, lengths = self.vocoder.synthesize(codes, speaker)
         return [row[:length] for row, length in zip(wav, lengths.tolist(), strict=True)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from slmkit.api import DataError
+from slmkit.codecs.decoding_vocoder import as_vocoder
 from slmkit.generation.assistant import Assistant
 from slmkit.host import build, is_part
 from slmkit.lm.dialogue import DIALOGUE_FILE, Style
@@ -15,17 +16,22 @@ from slmkit.recipe.saved import SavedRun, load
 
 
 def open_assistant(folder: str | Path, prompting: str = "chain") -> Assistant:
-    """Make a run ready to be asked. Raises DataError where it has no model that talks."""
+    """Make a run ready to be asked; one without a vocoder speaks by its tokenizer's decoder.
+
+    Raises DataError where it has no model that talks, MisfitError where nothing speaks.
+    """
     run = load(folder)
     models = [path / "lm" for path in run.paths.values() if (path / "lm" / DIALOGUE_FILE).exists()]
     if not models:
         raise DataError(f"{folder}: no finished stage of this run left a model that can be asked")
     style = Style.from_dict(json.loads((models[-1] / DIALOGUE_FILE).read_text()))
+    tokenizer = _part(run, "tokenizer")
+    own = "vocoder" in run.recipe["parts"]
     return Assistant(
         load_lm(models[-1]),
         style,
-        vocoder=_part(run, "vocoder"),
-        tokenizer=_part(run, "tokenizer"),
+        vocoder=as_vocoder(_part(run, "vocoder") if own else tokenizer),
+        tokenizer=tokenizer,
         prompting=prompting,
     )
 
@@ -35,5 +41,4 @@ def _part(run: SavedRun, slot: str) -> Any:
     if any(is_part(path / slot) for path in run.paths.values()):
         return run.part(slot)
     entry = dict(run.recipe["parts"][slot])
-    entry.pop("kind", None)
-    return build(slot, entry.pop("part"), entry)
+    return build(entry.pop("kind", slot), entry.pop("part"), entry)

@@ -35,10 +35,17 @@ class Context:
         self._folders = {name: folders[name] for name in graph.above(stage.name, recipe.needs)}
 
     def part(self, slot: str) -> Any:
-        """The part in a slot, as fitted by the nearest stage above that gives it, else new."""
-        self._slot(slot)
-        folder = self.find(slot)
-        return self.fresh(slot) if folder is None else load_part(folder)
+        """The part in a slot, as fitted by the nearest stage above that gives it, else new.
+
+        A tokenizer that decodes comes as a vocoder where a vocoder is due.
+        """
+        wanted, folder = self._slot(slot), self.find(slot)
+        part = self.fresh(slot) if folder is None else load_part(folder)
+        if slot == "vocoder" and wanted.shelved.kind == "tokenizer":
+            from slmkit.codecs.decoding_vocoder import as_vocoder
+
+            return as_vocoder(part)
+        return part
 
     def fresh(self, slot: str, **given: Any) -> Any:
         """The part in a slot newly built from the recipe's options, whatever was fitted."""

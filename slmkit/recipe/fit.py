@@ -14,6 +14,8 @@ from slmkit.api import Can, MisfitError, MissingDependencyError
 from slmkit.host import Shelved, inner_parts
 from slmkit.recipe.model import Recipe, Slot, Stage
 
+VOCODER, EMBEDDING = "vocoder", "speaker-embedding"
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -96,7 +98,7 @@ RULES = (
 
 def check_fit(recipe: Recipe) -> None:
     """Raise MisfitError with every reason why parts of a recipe cannot work together."""
-    reasons = []
+    reasons = [*_standing_in(recipe), *_voices(recipe)]
     for rule in RULES:
         for first, second in _meetings(recipe, rule):
             if reason := rule.misfit(first.can, second.can):
@@ -142,6 +144,46 @@ def _held(options: Any) -> Iterator[Shelved]:
     for shelved, inner in inner_parts(options).values():
         yield shelved
         yield from _held(inner)
+
+
+def _standing_in(recipe: Recipe) -> Iterator[str]:
+    """Why a tokenizer cannot stand where a stage is due a vocoder: it decodes, and is no vocoder
+    that could be trained."""
+    for stage in recipe.stages.values():
+        if VOCODER not in (*stage.uses, *stage.gives):
+            continue
+        slot = recipe.slots[stage.slot(VOCODER)]
+        if slot.shelved.kind == "tokenizer" and VOCODER in stage.gives:
+            yield f"{_name(stage)} makes a vocoder, which {_name(slot)} is not"
+        elif slot.shelved.kind == "tokenizer" and not slot.can.decodes:
+            yield f"{_name(stage)} needs a vocoder, and {_name(slot)} does not decode by itself"
+        elif slot.shelved.kind not in (VOCODER, "tokenizer"):
+            yield f"{_name(stage)} needs a vocoder, and gets {_name(slot)}"
+
+
+def _voices(recipe: Recipe) -> Iterator[str]:
+    """Why a vocoder gets no voice, or one that it cannot take."""
+    for stage in recipe.stages.values():
+        made = {stage.slot(name) for name in stage.gives}
+        told = set(stage.can.conditioning)
+        for slot in _of_kind(recipe, VOCODER, stage.touched):
+            due = slot.can.conditioning if slot.name in made else slot.can.needs
+            if missing := set(due) - told:
+                yield (
+                    f"{_name(slot)} speaks in voices, and {_name(stage)} tells it none by "
+                    f"{missing.pop()}: {_mend(slot.name in made, due)}"
+                )
+            elif slot.name in made and EMBEDDING in told - set(slot.can.conditioning):
+                yield (
+                    f"{_name(stage)} tells voices by a speaker encoder, and {_name(slot)} does not "
+                    "read its embeddings: set speaker_width, or leave out `voices`"
+                )
+
+
+def _mend(learns: bool, due: tuple[str, ...]) -> str:
+    if EMBEDDING in due and learns:
+        return "name the slot of a speaker encoder, `voices: SLOT`"
+    return "give the vocoder a `voice` of its own"
 
 
 def _meetings(recipe: Recipe, rule: Rule) -> Iterator[tuple[Slot, Slot | Stage]]:

@@ -30,7 +30,7 @@ from slmkit.testing.tally import Tally
 from slmkit.testing.texts import text_laws
 from slmkit.testing.tokenizers import check_tokenizer, tokenizer_laws
 from slmkit.testing.transcribers import transcriber_laws
-from slmkit.testing.vocoders import vocoder_laws
+from slmkit.testing.vocoders import vocoder_laws, vocoder_streaming_laws
 
 __all__ = [
     "Tally",
@@ -49,4 +49,5 @@ __all__ = [
     "tokenizer_laws",
     "transcriber_laws",
     "vocoder_laws",
+    "vocoder_streaming_laws",
 ]

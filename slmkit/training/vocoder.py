@@ -29,6 +29,7 @@ from slmkit.codecs.weight_norm import add_weight_norm, remove_weight_norm
 from slmkit.training.precision import fast_precision
 from slmkit.training.schedules import warm_cosine
 from slmkit.training.trainer import make_trainer
+from slmkit.training.voices import Voices, voices_of
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class VocoderTraining:
         steps, lr, warmup, batch: of AdamW; `batch` crops a step.
         timed: utterances of which a step learns the durations, which cost next to nothing.
         frames: of a crop.
+        decay: by which the learning rate is multiplied after each epoch, instead of falling as a
+            cosine over all steps; 0: the cosine.
         mel, stft, duration, adversarial, feature: weights of the losses; `adversarial` 0 trains
             without discriminators.
         weight_norm: train the convolutions under weight norm.
@@ -50,6 +53,7 @@ class VocoderTraining:
     frames: int
     timed: int = 32
     warmup: int = 20
+    decay: float = 0.0
     mel: float = 1.0
     stft: float = 1.0
     duration: float = 0.1
@@ -60,11 +64,19 @@ class VocoderTraining:
 
 @dataclass(frozen=True, eq=False)
 class Spoken:
-    """One utterance to learn from: units [u], frames of each [u], wave [n] (float32)."""
+    """One utterance to learn from.
+
+    Attributes:
+        units, durations: merged units, and frames of each, [u].
+        wav: float32 [n].
+        speaker, embedding: whose voice it is, by name and as an encoder heard it, float32 [d].
+    """
 
     units: np.ndarray
     durations: np.ndarray
     wav: np.ndarray
+    speaker: str | None = None
+    embedding: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +87,7 @@ class Crops:
         units, wav: a crop of each utterance, a unit a frame: [b, t], [b, n].
         merged, durations, real: other utterances' merged units, their frames, what is real;
             the first and last unit are cut off by the utterance's ends and do not count.
+        speaker: the voices of the crops, as the generator takes them, or None.
     """
 
     units: Tensor
@@ -82,16 +95,25 @@ class Crops:
     merged: Tensor
     durations: Tensor
     real: Tensor
+    speaker: Tensor | None = None
 
 
 class CropsOfSteps(Dataset[Crops]):
     """Item n is the batch of step n: a pure function of the utterances, the seed and n."""
 
     def __init__(
-        self, spoken: Sequence[Spoken], hop: int, training: VocoderTraining, seed: int
+        self,
+        spoken: Sequence[Spoken],
+        hop: int,
+        training: VocoderTraining,
+        seed: int,
+        voices: Voices | None = None,
     ) -> None:
         self.training, self.hop, self.seed = training, hop, seed
-        self.spoken = [s for s in spoken if int(s.durations.sum()) >= training.frames]
+        long = [i for i, one in enumerate(spoken) if int(one.durations.sum()) >= training.frames]
+        self.spoken = [spoken[index] for index in long]
+        # a voice may be shown by an utterance that is too short to be cropped
+        self.numbers, self.voices = long, voices
         if not self.spoken:
             raise DataError(
                 f"no utterance is as long as a crop of {training.frames} frames; ask for fewer"
@@ -104,7 +126,8 @@ class CropsOfSteps(Dataset[Crops]):
         rng = np.random.default_rng((self.seed, step))
         frames, hop = self.training.frames, self.hop
         units, waves = [], []
-        for index in rng.integers(len(self.spoken), size=self.training.batch):
+        cropped = rng.integers(len(self.spoken), size=self.training.batch)
+        for index in cropped:
             one = self.spoken[index]
             expanded = np.repeat(one.units, one.durations)
             start = int(rng.integers(len(expanded) - frames + 1))
@@ -115,12 +138,14 @@ class CropsOfSteps(Dataset[Crops]):
         merged = [torch.from_numpy(one.units) for one in chosen]
         durations = [torch.from_numpy(one.durations) for one in chosen]
         real = [_inner(len(one.units)) for one in chosen]
+        speakers = [self.numbers[index] for index in cropped]
         return Crops(
             torch.stack(units),
             torch.stack(waves),
             pad_sequence(merged, batch_first=True),
             pad_sequence(durations, batch_first=True),
             pad_sequence(real, batch_first=True),
+            None if self.voices is None else self.voices.draw(speakers, rng),
         )
 
 
@@ -135,9 +160,13 @@ def _inner(units: int) -> Tensor:
 class VocoderLearner(LightningModule):
     """A generator with its losses; manual optimization, since adversaries take turns."""
 
-    def __init__(self, generator: UnitHifiGan, sample_rate: int, training: VocoderTraining) -> None:
+    def __init__(
+        self, generator: UnitHifiGan, sample_rate: int, training: VocoderTraining, epoch: int
+    ) -> None:
+        """`epoch` is how many steps show as many crops as there are utterances."""
         super().__init__()
         self.automatic_optimization = False
+        self.epoch = epoch
         self.generator, self.training_options = generator, training
         self.spectral = SpectralLoss(sample_rate)
         self.adversaries = Discriminators() if training.adversarial else None
@@ -146,7 +175,7 @@ class VocoderLearner(LightningModule):
         training = self.training_options
         optimizers = self.optimizers()
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
-        made = self.generator(batch.units)
+        made = self.generator(batch.units, batch.speaker)
         if self.adversaries is not None:
             judged = discriminator_loss(
                 self.adversaries(batch.wav), self.adversaries(made.detach())
@@ -168,8 +197,11 @@ class VocoderLearner(LightningModule):
         self.log_dict({"loss": loss, "mel": mel, "stft": stft, "duration": duration})
 
     def _descend(self, optimizer: Any, loss: Tensor) -> None:
-        training = self.training_options
-        factor = warm_cosine(self.trainer.fit_loop.total_batch_idx, training.warmup, training.steps)
+        training, step = self.training_options, self.trainer.fit_loop.total_batch_idx
+        if training.decay:
+            factor = training.decay ** (step // self.epoch)
+        else:
+            factor = warm_cosine(step, training.warmup, training.steps)
         for group in optimizer.param_groups:
             group["lr"] = training.lr * factor
         optimizer.zero_grad()
@@ -184,7 +216,8 @@ class VocoderLearner(LightningModule):
         return [torch.optim.AdamW(m.parameters(), lr=lr, betas=(0.8, 0.99)) for m in learners]
 
     def transfer_batch_to_device(self, batch: Crops, device: Any, index: int) -> Crops:
-        return Crops(**{name: tensor.to(device) for name, tensor in vars(batch).items()})
+        there = {n: None if t is None else t.to(device) for n, t in vars(batch).items()}
+        return Crops(**there)
 
 
 def fit_unit_vocoder(
@@ -194,11 +227,16 @@ def fit_unit_vocoder(
     training: VocoderTraining,
     context: StageContext,
 ) -> None:
-    """Train in place; a broken run goes on from its last checkpoint. Raises DataError."""
+    """Train in place; a broken run goes on from its last checkpoint. Raises DataError.
+
+    A generator that speaks in voices learns those of `slmkit.training.voices`.
+    """
     if training.weight_norm:
         add_weight_norm(generator)
-    crops = CropsOfSteps(spoken, generator.sizes.hop_length, training, context.seed)
-    learner = VocoderLearner(generator, sample_rate, training)
+    voices = voices_of(spoken, generator.sizes)
+    crops = CropsOfSteps(spoken, generator.sizes.hop_length, training, context.seed, voices)
+    epoch = max(1, len(crops.spoken) // training.batch)
+    learner = VocoderLearner(generator, sample_rate, training, epoch)
     # Lightning counts the steps of every optimizer
     turns = 2 if training.adversarial else 1
     trainer = make_trainer(context, max_steps=training.steps * turns, precision=fast_precision())
