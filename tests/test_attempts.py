@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from slmkit.api import CodeSpec, Speech, Text
+from slmkit.api import Aligned, CodeSpec, Speech, Text
 from slmkit.generation.attempts import APART, Attempt, Watch, attempts, codes_of, failure_of
 from slmkit.generation.sampling import Sampling
 from slmkit.host import build
@@ -65,7 +65,13 @@ def test_failures_are_told_apart() -> None:
     assert failure_of(ended, codes, True, ("<eoa>",)) == "repeated"
     assert failure_of([Speech(codes)], codes, False, ("<eoa>",)) == "endless"
     assert failure_of([Text("<eoa>")], codes[:, :0], False, ("<eoa>",)) == "empty"
-    assert codes_of([Text("a"), Speech(codes), Speech(codes)], 2).shape == (2, 10)
+
+
+def test_what_is_said_is_all_speech_of_an_answer() -> None:
+    one, two = np.array([[1, 2], [3, 4]]), np.array([[5], [6]])
+    answer = [Text("a"), Speech(one), Text("b"), Aligned(np.array([0]), two)]
+    assert codes_of(answer, 2).tolist() == [[1, 2, 5], [3, 4, 6]]
+    assert codes_of([Text("a")], 2).shape == (2, 0)
 
 
 def say(lm: SpeechLM, prompts: list[Any], retries: int, **sampling: Any) -> list[Attempt]:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from slmkit_tts.evaluate import speech_of
 from slmkit_tts.examples import STOP, spoken
 
-from slmkit.api import Aligned, CodeSpec, DataError, Speech, Text, Utterance
+from slmkit.api import CodeSpec, DataError, Speech, Text, Utterance
 from slmkit.data.shards import StoredCodes
 from slmkit.data.store import TokenStore
 
@@ -85,10 +84,3 @@ def test_a_voice_of_less_than_a_frame_is_refused(store: TokenStore) -> None:
 def test_what_has_no_words_is_not_asked(store: TokenStore) -> None:
     silent = [replace(UTTERANCES[0], text="  \n"), *UTTERANCES[1:3]]
     assert spoken(silent, store, "train", [], 0.0).utterances == UTTERANCES[1:3]
-
-
-def test_what_is_said_is_all_speech_of_an_answer() -> None:
-    one, two = np.array([[1, 2], [3, 4]]), np.array([[5], [6]])
-    answer = [Text("a"), Speech(one), Text("b"), Aligned(np.array([0]), two)]
-    assert speech_of(answer, 2).tolist() == [[1, 2, 5], [3, 4, 6]]
-    assert speech_of([Text("a")], 2).shape == (2, 0)

@@ -14,20 +14,18 @@ from slmkit.api import (
     AudioError,
     Codes,
     Result,
-    Segment,
     Speech,
     StageContext,
-    Text,
     Tokenizer,
     Utterance,
 )
 from slmkit.codecs.decoding_vocoder import as_vocoder
 from slmkit.data.audio import read_utterance, write_audio
 from slmkit.data.batches import pad_wavs
-from slmkit.data.intervals import bootstrap, measure
+from slmkit.data.intervals import bootstrap, measure, proportion
 from slmkit.data.manifest import load_manifest
 from slmkit.data.store import TokenStore
-from slmkit.generation.loop import complete
+from slmkit.generation.attempts import FAILURES, Attempt, attempts
 from slmkit.generation.measuring import longest_speech, sizes, times
 from slmkit.generation.sampling import Sampling
 from slmkit.host import build
@@ -61,11 +59,15 @@ def evaluate(options: EvaluateTtsOptions, context: StageContext) -> None:
     lm, tokenizer = load_lm(context.read("lm")), context.part("tokenizer")
     sampling = sampling_of(options, lm, context.seed)
     prompts = [asked.question(*pair) for pair in pairs]
-    said = sounds(tokenizer, pairs, say(lm, prompts, sampling, options.batch, context))
+    limits = limits_of(options, lm, [utterance for utterance, _ in pairs])
+    with context.progress("speaking", len(prompts)) as progress:
+        tried = attempts(lm, prompts, sampling, limits, options.batch, options.retries, progress)
+    said = sounds(tokenizer, pairs, [each.codes for each in tried])
     copies = sounds(tokenizer, pairs, [asked.codes(utterance) for utterance, _ in pairs])
     answers = [[Speech(each.codes)] for each in said if each.codes.shape[1]]
     for row in (
         *judged(said, "", options.split, context),
+        *failures(tried, options.split),
         *judged(copies, "/copy", options.split, context),
         *sizes(lm, answers, options.split),
         *times(lm, prompts[: options.timed], sampling, options.split),
@@ -76,22 +78,11 @@ def evaluate(options: EvaluateTtsOptions, context: StageContext) -> None:
     keep_sounds(said[: options.sounds], copies, rate, options.label, context)
 
 
-def say(
-    lm: SpeechLM,
-    prompts: Sequence[Sequence[Segment]],
-    sampling: Sampling,
-    batch: int,
-    context: StageContext,
-) -> list[np.ndarray]:
-    """The codes [k, t] of each answer."""
-    codes: list[np.ndarray] = []
-    with context.progress("speaking", len(prompts)) as progress:
-        for start in range(0, len(prompts), batch):
-            some = prompts[start : start + batch]
-            answers = complete(lm, some, sampling, range(start, start + len(some)))
-            codes += [speech_of(answer, lm.spec.codebooks) for answer in answers]
-            progress(len(codes))
-    return codes
+def limits_of(options: EvaluateTtsOptions, lm: SpeechLM, asked: Sequence[Utterance]) -> list[int]:
+    """Frames that each text may take at most, by what there is to pronounce in it."""
+    texts = [u.text or "" for u in asked]
+    seconds = [1 + options.seconds_per_symbol * len(lm.vocabulary.text.encode(t)) for t in texts]
+    return [round(min(s, options.longest_seconds) * lm.spec.frame_rate) for s in seconds]
 
 
 def sampling_of(options: EvaluateTtsOptions, lm: SpeechLM, seed: int) -> Sampling:
@@ -105,12 +96,6 @@ def sampling_of(options: EvaluateTtsOptions, lm: SpeechLM, seed: int) -> Samplin
         stop=(STOP,),
         seed=seed,
     )
-
-
-def speech_of(answer: Sequence[Segment], codebooks: int) -> np.ndarray:
-    """The codes [k, t] of what was said."""
-    nothing = np.zeros((codebooks, 0), dtype=np.int64)
-    return np.concatenate([nothing, *(s.codes for s in answer if not isinstance(s, Text))], axis=1)
 
 
 def sounds(
@@ -143,6 +128,16 @@ def judged(said: Sequence[Said], name: str, split: str, context: StageContext) -
     if alike:
         value, low, high = bootstrap(alike, [1.0] * len(alike))
         yield Result(f"similarity{name}", split, value, low, high, len(alike))
+
+
+def failures(tried: Sequence[Attempt], split: str) -> Iterator[Result]:
+    """The share of texts whose last attempt failed, whole and by what went wrong, and how many
+    attempts there were for each text."""
+    for name, kinds in (("failed", FAILURES), *((f"failed/{k}", (k,)) for k in FAILURES)):
+        share = proportion(sum(each.failure in kinds for each in tried), len(tried))
+        yield Result(name, split, *(100 * s for s in share), len(tried), "%", "lower")
+    tries = [float(each.tries) for each in tried]
+    yield Result("tries", split, *bootstrap(tries, [1.0] * len(tries)), len(tries), "", "lower")
 
 
 def likenesses(said: Sequence[Said], encoder: Any) -> Iterator[float]:

@@ -29,6 +29,11 @@ class EvaluateTtsOptions:
     timed: int = option(5, "texts spoken once more, alone, to take the time")
     prompt_seconds: float = option(1.0, "at most so much of the same voice stands before; 0: none")
     longest_seconds: float = option(6.0, "speech that has not ended by then is cut off")
+    seconds_per_symbol: float = option(
+        0.25,
+        "speech longer than this for each symbol of its text, and a second, is cut off",
+    )
+    retries: int = option(0, "times that speech is drawn anew which is empty, endless or repeated")
     temperature: float = option(1.0, "0 takes the best token always")
     top_k: int = option(0, "keep the k best tokens; 0: all")
     top_p: float = option(1.0, "nucleus sampling; 1: all")
