@@ -22,21 +22,22 @@ from benchmarks.decoding_peers import (
     CODES,
     DEEP,
     MINI,
+    UNITS,
     csm_of_transformers,
     generate,
     llama_of_transformers,
     model,
     musicgen_of_transformers,
 )
+from benchmarks.decoding_training import training
 from benchmarks.rows import Row, publish
 from benchmarks.timing import faster_peer, in_turn, threads
-from slmkit.api import Codes, CodeSpec, Speech, Text
+from slmkit.api import Codes, CodeSpec, Speech, State, Text
 from slmkit.generation.loop import stream
 from slmkit.generation.sampling import Sampling
 from slmkit.host import build
 from slmkit.lm.speechlm import SpeechLM
 
-UNITS = CodeSpec(24000, 1920, (CODES,))
 STEPS, PROMPT = 128, "a prompt of some forty letters, spelt out. "
 
 
@@ -83,8 +84,7 @@ def bandwidth(lm: SpeechLM, seconds: float) -> Iterator[Row]:
     rate = block.numel() * 4 / min(reads)
     weights = sum(p.numel() for p in [*lm.backbone.parameters(), *lm.head.parameters()]) * 4
     middle = lm.empty_state(1, len(PROMPT) + STEPS // 2)
-    held = sum(t.numel() * t.element_size() for t in middle.values() if torch.is_tensor(t))
-    share = 100 * (weights + held) / rate / seconds
+    share = 100 * (weights + size(middle)) / rate / seconds
     yield Row("flat, batch 1: share of the memory's bandwidth", share, "%", 50, "at least")
     yield Row("memory read, the best of five", rate / 1e9, "GB/s")
 
@@ -153,12 +153,17 @@ def memory() -> Iterator[Row]:
         gc.collect()
         before = resident()
         generate(lm, grids, count)
-        cache = lm.empty_state(1, count + 1)
-        bytes_ = sum(t.numel() * t.element_size() for t in cache.values() if torch.is_tensor(t))
-        held.append(resident() - before - bytes_)
-        del cache
+        held.append(resident() - before - size(lm.empty_state(1, count + 1)))
     grown = (held[1] - held[0]) / 1e6
     yield Row("memory of 4,000 steps over 500, beyond the cache", grown, "MB", 20, "at most")
+
+
+def size(state: State) -> int:
+    """Bytes of a state's tensors."""
+    parts = [
+        size(v) if isinstance(v, dict) else v.numel() * v.element_size() for v in state.values()
+    ]
+    return sum(parts)
 
 
 def resident() -> int:
@@ -203,6 +208,8 @@ def main() -> None:
                 print(f"... {row.what}: {row.value:.4g} {row.unit}", flush=True)
                 rows.append(row)
         rows += [*memory(), *first_audio(rounds)]
+    with threads(2):
+        rows += training(min(rounds, 2))
     publish("decoding", rows, "python -m benchmarks.decoding")
 
 

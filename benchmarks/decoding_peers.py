@@ -22,9 +22,10 @@ from slmkit.lm.speechlm import SpeechLM
 WIDTH, LAYERS, HEADS, HIDDEN = 512, 8, 8, 1408
 BOOKS, CODES = 4, 1024
 SPEC = CodeSpec(24000, 1920, (CODES,) * BOOKS)
+UNITS = CodeSpec(24000, 1920, (CODES,))
 SHAPE = {"width": WIDTH, "layers": LAYERS, "heads": HEADS, "hidden": HIDDEN}
 MINI = {"width": 256, "layers": 4, "heads": 4}
-DEEP = {"width": 256, "layers": 4, "heads": 4}
+DEEP = {"width": 256, "layers": 4, "heads": 4, "shared": True}
 
 
 class Bytes(TextTokenizer):

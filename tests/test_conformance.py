@@ -88,6 +88,10 @@ VALUES: dict[tuple[str, str], Callable[[Path], dict[str, Any]]] = {
     ("corpus", "folder"): lambda f: {"path": str(Path(digits(f / "digits")).parent)},
     ("corpus", "spoken-digits"): lambda f: {"manifest": digits(f / "digits"), **QUESTIONS},
     ("corpus", "spoken-qa"): lambda f: {**QUESTIONS, "voices": 2},
+    ("corpus", "union"): lambda f: {
+        "one": {"part": "manifest", "manifest": digits(f / "digits")},
+        "other": {"part": "spoken-qa", **QUESTIONS, "voices": 2},
+    },
     ("tokenizer", "mel-rvq"): lambda _: {"codebooks": 4, "clusters": 32},
     ("tokenizer", "hubert-km"): lambda f: {
         "model": str(tiny_models.hubert(f / "hubert")), "layer": 2, "clusters": 12,

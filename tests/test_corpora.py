@@ -307,3 +307,35 @@ def test_recorded_digits(speech: Path, tmp_path: Path) -> None:
         "fsdd_nicolas",
         "fsdd_yweweler",
     }
+
+
+# --- splits by other names, and two corpora as one
+
+
+def rows_of(folder: Path, name: str, ids: Sequence[str], split: str = "train") -> Path:
+    folder.mkdir(exist_ok=True)
+    audio = str(write_tone(folder / f"{name}.wav"))
+    rows = [{"id": each, "audio": audio, "text": "a", "split": split} for each in ids]
+    return write_rows(folder / f"{name}.jsonl", rows)
+
+
+def test_splits_take_other_names(tmp_path: Path) -> None:
+    path = rows_of(tmp_path, "m", ["a", "b"], "extra")
+    found = utterances("manifest", tmp_path, manifest=str(path), splits={"extra": "train"})
+    assert [u.split for u in found] == ["train", "train"]
+    assert [u.split for u in utterances("manifest", tmp_path, manifest=str(path))] == ["extra"] * 2
+
+
+def test_two_corpora_are_one(tmp_path: Path) -> None:
+    paths = [rows_of(tmp_path, name, [name + "1", name + "2"]) for name in "abc"]
+    one, two, three = ({"part": "manifest", "manifest": str(path)} for path in paths)
+    inner = {"part": "union", "one": two, "other": three}
+    found = utterances("union", tmp_path / "out", one=one, other=inner)
+    assert [u.id for u in found] == ["a1", "a2", "b1", "b2", "c1", "c2"]
+
+
+def test_an_id_of_both_corpora_is_refused(tmp_path: Path) -> None:
+    paths = [rows_of(tmp_path, "a", ["x", "y"]), rows_of(tmp_path, "b", ["z", "y"])]
+    one, two = ({"part": "manifest", "manifest": str(path)} for path in paths)
+    with pytest.raises(DataError, match="both corpora have an utterance 'y'"):
+        utterances("union", tmp_path / "out", one=one, other=two)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from slmkit_llama.norm import RMSNorm
 from slmkit_llama.rope import Rotate, angles, turn
 from torch.nn.functional import rms_norm, scaled_dot_product_attention
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from slmkit.api import OptionsError, WeightsError
 from slmkit.codecs import cache
 from slmkit.codecs.attention import plain_causal_attention
+from slmkit.codecs.norm import RMSNorm
 from slmkit.host import build
 
 VOCABULARY = 13
@@ -293,3 +294,28 @@ def test_sizes_that_do_not_divide_are_refused() -> None:
         build("backbone", "llama", {"width": 32, "heads": 3})
     with pytest.raises(OptionsError, match="multiple of kv_heads 3"):
         build("backbone", "llama", {"width": 32, "heads": 4, "kv_heads": 3})
+
+
+@pytest.mark.parametrize("takes", [[(1, 1)] * 6, [(3, 2), (1, 1), (1, 0), (1, 1), (2, 2), (1, 1)]])
+def test_compiled_steps_are_the_same_and_compiled_once(takes: list[tuple[int, int]]) -> None:
+    torch.manual_seed(0)
+    ours = build("backbone", "llama", {**SMALL, "kv_heads": 2}).eval()
+    x = torch.randn(2, 12, 32)
+    plain, state = [], ours.empty_state(2, 12)
+    for taken in takes:
+        hidden, state = ours.step(x[:, : max(taken)], state, torch.tensor(taken))
+        plain.append(hidden)
+    frames: list[int] = []
+
+    def counted(graph: torch.fx.GraphModule, _: object) -> Callable[..., object]:
+        frames.append(len(graph.graph.nodes))
+        return graph.forward
+
+    ours._compiled = torch.compile(ours._one, backend=counted, fullgraph=True)
+    state = ours.empty_state(2, 12)
+    for taken, expected in zip(takes, plain, strict=True):
+        hidden, state = ours.step(x[:, : max(taken)], state, torch.tensor(taken))
+        for row, count in enumerate(taken):
+            torch.testing.assert_close(hidden[row, :count], expected[row, :count])
+    assert len(frames) == 1, "all steps have one shape"
+    assert state["position"].tolist() == [sum(column) for column in zip(*takes, strict=True)]

@@ -132,3 +132,33 @@ def test_what_is_not_fitted_or_not_there_is_refused(tmp_path: Path) -> None:
         build("text", "bpe", {"size": 10})
     with pytest.raises(WeightsError, match="hf download"):
         build("text", "hf", {"model": str(tmp_path / "nowhere")})
+
+
+def test_phonemes_are_those_of_espeak() -> None:
+    part = build("text", "phonemes")
+    symbols = [part.symbols[index] for index in part.encode("Hello,  world!\nIt's 7.")]
+    assert symbols == [
+        *("h", "ə", "l", "oʊ", ",", "_", "w", "ɜː", "l", "d", "!", "_", "ɪ", "t", "s", "_"),
+        *("s", "ɛ", "v", "ə", "n", "."),
+    ]
+    assert part.decode(part.encode("a red house")) == "ɐ ɹɛd haʊs"
+    assert part.encode("see the sea") == part.encode("sea the see"), "what sounds alike is alike"
+
+
+@pytest.mark.parametrize("text", ["привет", "snow 雪", "नमस्ते"])
+def test_phonemes_refuse_a_script_of_another_language(text: str) -> None:
+    with pytest.raises(DataError, match="no letter of the language 'en-us'"):
+        build("text", "phonemes").encode(text)
+
+
+def test_phonemes_of_another_language_are_fitted(tmp_path: Path) -> None:
+    part = build("text", "phonemes", {"language": "de"})
+    with pytest.raises(DataError, match="is pronounced with"):
+        part.encode("süße Äpfel")
+    part.fit(["süße Äpfel"])
+    part.save(tmp_path)
+    again = build("text", "phonemes", {"language": "de"})
+    again.restore(tmp_path)
+    assert again.encode("süße Äpfel") == part.encode("süße Äpfel")
+    with pytest.raises(OptionsError, match="no-such"):
+        build("text", "phonemes", {"language": "no-such"}).encode("a")

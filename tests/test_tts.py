@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,16 @@ def test_without_a_prompt_only_the_text_is_given(store: TokenStore) -> None:
 def test_a_split_without_speech_is_refused(store: TokenStore) -> None:
     with pytest.raises(DataError, match="no spoken texts in the split 'dev'"):
         spoken(UTTERANCES, store, "dev", [], 1.0)
+
+
+def test_a_voice_of_less_than_a_frame_is_refused(store: TokenStore) -> None:
+    with pytest.raises(DataError, match=r"shorter than a frame of 0\.02 s"):
+        spoken(UTTERANCES, store, "train", [], 0.005)
+
+
+def test_what_has_no_words_is_not_asked(store: TokenStore) -> None:
+    silent = [replace(UTTERANCES[0], text="  \n"), *UTTERANCES[1:3]]
+    assert spoken(silent, store, "train", [], 0.0).utterances == UTTERANCES[1:3]
 
 
 def test_what_is_said_is_all_speech_of_an_answer() -> None:

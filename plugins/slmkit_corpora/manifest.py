@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ class Manifest(Corpus):
             )
         self.path = Path(options.manifest).expanduser()
         self.skip = options.on_error == "skip"
+        self.splits = options.splits
 
     def utterances(self, folder: Path, progress: Progress) -> Iterator[Utterance]:
         listed = load_manifest(self.path, check_files=not self.skip)
@@ -45,7 +47,7 @@ class Manifest(Corpus):
                 left_out += 1
                 log.warning("%s: left out utterance '%s': %s", self.path, utterance.id, error)
             else:
-                yield utterance
+                yield replace(utterance, split=self.splits.get(utterance.split, utterance.split))
             progress(done, len(listed), "checking audio")
         if left_out:
             log.warning("%s: left out %d of %d utterances", self.path, left_out, len(listed))

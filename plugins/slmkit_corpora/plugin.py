@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from slmkit.api import Can, Declaration, hookimpl, option
+from slmkit.api import Can, Declaration, hookimpl, option, part_option
 
 
 @dataclass
@@ -19,6 +20,19 @@ class ManifestOptions:
         "what a missing or broken file does: 'stop' (checks headers), or 'skip' (reads every file "
         "to its end, names and counts what is left out)",
     )
+    splits: dict[str, str] = option(
+        help="splits by other names: {extra: train}", default_factory=dict
+    )
+
+
+@dataclass
+class UnionOptions:
+    """Which two corpora."""
+
+    one: dict[str, Any] = part_option(
+        "corpus", "manifest", "a corpus: {part: NAME, ...options}; its utterances come first"
+    )
+    other: dict[str, Any] = part_option("corpus", "spoken-qa", "another one")
 
 
 @dataclass
@@ -63,6 +77,13 @@ def slmkit_corpora() -> list[Declaration]:
             summary="audio files in a folder, each with its text beside it as .txt",
             target="slmkit_corpora.folder:Folder",
             options=FolderOptions,
+        ),
+        Declaration(
+            name="union",
+            summary="two corpora as one: recorded speech beside synthesized, or several manifests",
+            target="slmkit_corpora.union:Union",
+            options=UnionOptions,
+            can=Can(audio=True, dialogue=True),
         ),
         Declaration(
             name="spoken-digits",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from slmkit.api import Head
+from slmkit.codecs.norm import RMSNorm
 from slmkit.lm.layouts import NOTHING
 from slmkit_decoding.plugin import DepthOptions
 
@@ -34,7 +35,7 @@ class Depth(nn.Module, Head):
         self.layers = nn.ModuleList(
             Layer(inner, options.heads, copies) for _ in range(options.layers)
         )
-        self.norm = nn.RMSNorm(inner)
+        self.norm = RMSNorm(inner)
         self.projections = nn.ModuleList(nn.Linear(inner, size, bias=False) for size in sizes)
         for module in [*self.embedding, *self.projections]:
             nn.init.normal_(module.weight, std=0.02)
@@ -60,13 +61,16 @@ class Depth(nn.Module, Head):
 
     def sample(self, hidden: Tensor, pick: Callable[[Tensor, int], Tensor]) -> Tensor:
         picked: list[Tensor] = []
-        caches: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.layers]
+        streams, width = self.place.shape
+        held = hidden.new_empty(
+            len(self.layers), 2, len(hidden), self.heads, streams, width // self.heads
+        )
         for stream, project in enumerate(self.projections):
             x = self.inward.one(hidden, stream) + self.place[stream]
             if stream:
                 x = x + _embed(self.embedding[stream - 1], picked[-1])
-            for layer, cache in zip(self.layers, caches, strict=True):
-                x = layer.one(x, stream, cache)
+            for layer, own in zip(self.layers, held, strict=True):
+                x = layer.one(x, stream, own)
             picked.append(pick(project(self.norm(x)), stream))
         return torch.stack(picked, dim=1)
 
@@ -100,7 +104,7 @@ class Layer(nn.Module):
     def __init__(self, width: int, heads: int, copies: int) -> None:
         super().__init__()
         self.heads = heads
-        self.before_attention, self.before_mlp = nn.RMSNorm(width), nn.RMSNorm(width)
+        self.before_attention, self.before_mlp = RMSNorm(width), RMSNorm(width)
         self.qkv = PerStream(width, 3 * width, copies)
         self.outward = PerStream(width, width, copies)
         self.up = PerStream(width, 4 * width, copies)
@@ -116,16 +120,17 @@ class Layer(nn.Module):
         mlp: Tensor = self.down(F.silu(gate) * up)
         return x + mlp
 
-    def one(self, x: Tensor, stream: int, cache: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """[n, w] -> [n, w] of the next stream; `cache` holds keys and values of those before."""
-        q, k, v = self._split(self.qkv.one(self.before_attention(x), stream)[:, None])
-        cache.append((k, v))
-        keys = torch.cat([each for each, _ in cache], dim=2)
-        values = torch.cat([each for _, each in cache], dim=2)
-        mixed = F.scaled_dot_product_attention(q, keys, values)
-        x = x + self.outward.one(mixed.transpose(1, 2).flatten(1), stream)
+    def one(self, x: Tensor, stream: int, held: Tensor) -> Tensor:
+        """[n, w] -> [n, w] of the next stream; `held` [2, n, h, s, w / h] are the keys and values
+        of those before, and takes this one's."""
+        qkv = self.qkv.one(self.before_attention(x), stream)
+        queries, keys_values = qkv.view(len(x), 3, self.heads, -1).split((1, 2), dim=1)
+        held[:, :, :, stream] = keys_values.transpose(0, 1)
+        keys, values = held[:, :, :, : stream + 1].unbind()
+        mixed = F.scaled_dot_product_attention(queries.transpose(1, 2), keys, values)
+        x = x + self.outward.one(mixed.flatten(1), stream)
         gate, up = self.up.one(self.before_mlp(x), stream).chunk(2, dim=-1)
-        return x + self.down.one(F.silu(gate) * up, stream)
+        return self.down.one(F.silu(gate).mul_(up), stream).add_(x)
 
     def _split(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[n, s, 3w] to queries, keys, values [n, h, s, w / h]."""

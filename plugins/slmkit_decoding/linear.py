@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from slmkit.api import Head, NoOptions
+from slmkit.codecs.joined import joined
 
 
 class Linear(nn.Module, Head):
@@ -23,8 +24,9 @@ class Linear(nn.Module, Head):
         return [projection(hidden) for projection in self.projections]
 
     def sample(self, hidden: Tensor, pick: Callable[[Tensor, int], Tensor]) -> Tensor:
-        picked = [pick(project(hidden), s) for s, project in enumerate(self.projections)]
-        return torch.stack(picked, dim=1)
+        sizes = [len(self.rows(stream)) for stream in range(len(self.projections))]
+        scores = joined(list(self.projections))(hidden).split(sizes, dim=-1)
+        return torch.stack([pick(each, s) for s, each in enumerate(scores)], dim=1)
 
     def rows(self, stream: int) -> Tensor:
         """The weights [v, d] of a stream, a row for each token."""

@@ -104,7 +104,7 @@ class HfBackbone(nn.Module, Backbone):
         at = cache.chunk(state, embedded.shape[1], lengths)
         hidden = self.model(
             inputs_embeds=embedded.to(self._dtype),
-            attention_mask=masks(self.config, at.mask, at.positions, self._dtype),
+            attention_mask=masks(self.config, at.seen, at.positions, self._dtype),
             # padding may lie beyond the last position that the model knows
             position_ids=torch.where(at.slots > 0, at.positions, 0),
             past_key_values=RowCache(state, at),

@@ -7,15 +7,18 @@ Letters: b (batch), l (step), d (width), h (head), w (width of a head), r (step 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention, silu
+from torch.nn.functional import silu
 from torch.utils.checkpoint import checkpoint
 
 from slmkit.api import Backbone, State
 from slmkit.codecs import cache
 from slmkit.codecs.attention import causal_attention
+from slmkit.codecs.norm import RMSNorm
 from slmkit.codecs.packed_attention import (
     Groups,
     grouped_attention,
@@ -24,9 +27,9 @@ from slmkit.codecs.packed_attention import (
 )
 from slmkit_llama import weights
 from slmkit_llama.architecture import Architecture, of_config, of_options
-from slmkit_llama.norm import RMSNorm
 from slmkit_llama.plugin import LlamaOptions
 from slmkit_llama.rope import Rotate, angles, frequencies
+from slmkit_llama.stepping import Stepper, Turn
 
 
 class Attention(nn.Module):
@@ -70,20 +73,6 @@ class Attention(nn.Module):
             mixed = masked_attention(queries, keys, values, apart)
         return self.o_proj(mixed.transpose(1, 2).flatten(2))
 
-    def step(
-        self, x: Tensor, cos: Tensor, sin: Tensor, state: State, layer: int, at: cache.Chunk
-    ) -> Tensor:
-        """As `forward`, of a chunk behind what the cache holds."""
-        queries, keys, values = self.project(x, cos, sin)
-        keys, values = cache.append(state, layer, keys, values, at)
-        # The queries that share a key stand as further steps, so that the cache is never repeated.
-        each = self.heads // self.kv_heads
-        grouped = queries.unflatten(1, (self.kv_heads, each)).flatten(2, 3)
-        mask = at.mask.repeat(1, 1, each, 1)
-        mixed = scaled_dot_product_attention(grouped.to(keys.dtype), keys, values, attn_mask=mask)
-        mixed = mixed.unflatten(2, (each, x.shape[1])).flatten(1, 2)
-        return self.o_proj(mixed.transpose(1, 2).flatten(2))
-
 
 class SwiGLU(nn.Module):
     """The gated feed-forward network (Shazeer 2020)."""
@@ -115,12 +104,6 @@ class Block(nn.Module):
         x = x + self.dropout(self.self_attn(self.input_layernorm(x), cos, sin, apart))
         return x + self.dropout(self.mlp(self.post_attention_layernorm(x)))
 
-    def step(
-        self, x: Tensor, cos: Tensor, sin: Tensor, state: State, layer: int, at: cache.Chunk
-    ) -> Tensor:
-        x = x + self.self_attn.step(self.input_layernorm(x), cos, sin, state, layer, at)
-        return x + self.mlp(self.post_attention_layernorm(x))
-
 
 class Llama(nn.Module, Backbone):
     """A Llama without its embeddings: hidden states come out behind the final norm."""
@@ -139,6 +122,8 @@ class Llama(nn.Module, Backbone):
         )
         self.norm = RMSNorm(self.width, eps=self.shape.norm_eps)
         self.checkpointed = False
+        self._steppers: list[Stepper] = []
+        self._compiled: Callable[..., Tensor] | None = None
         self.frequencies: Tensor
         turns = frequencies(self.shape.head_width, self.shape.rope_theta, self.shape.rope_scaling)
         self.register_buffer("frequencies", turns, persistent=False)
@@ -183,7 +168,8 @@ class Llama(nn.Module, Backbone):
 
     def empty_state(self, batch: int, steps: int) -> State:
         """A cache (see `slmkit.codecs.cache`) for `steps` steps of each row."""
-        return cache.empty(
+        self._steppers = [Stepper(layer) for layer in self.layers]
+        state = cache.empty(
             batch,
             steps,
             layers=self.shape.layers,
@@ -191,6 +177,12 @@ class Llama(nn.Module, Backbone):
             width=self.shape.head_width,
             like=self.norm.weight,
         )
+        if self._compiled is not None:
+            for held in state["layers"].values():
+                for tensor in held.values():
+                    # a CUDA graph writes into it, and knows it by its place
+                    torch._dynamo.mark_static_address(tensor)
+        return state
 
     @torch.no_grad()
     def step(
@@ -203,11 +195,35 @@ class Llama(nn.Module, Backbone):
         Raises IndexError where a row would go beyond the state's steps.
         """
         at = cache.chunk(state, embedded.shape[1], lengths)
-        cos, sin = angles(at.positions[:, None], self.frequencies)
-        x = embedded
-        for index, layer in enumerate(self.layers):
-            x = layer.step(x, cos, sin, state, index, at)
-        return self.norm(x), cache.advance(state, at)
+        # a copy of a model was never asked for a state
+        self._steppers = self._steppers or [Stepper(layer) for layer in self.layers]
+        if self._compiled is None or embedded.shape[1] > 1:
+            return self._through(embedded, state, at), cache.advance(state, at)
+        one = cache.of_static_shape(at, state)
+        hidden = self._compiled(embedded, state["layers"], one.positions, one.slots)
+        return hidden.clone(), cache.advance(state, at)
+
+    def _through(self, x: Tensor, state: State, at: cache.Chunk) -> Tensor:
+        turn = Turn(at, *angles(at.positions, self.frequencies), x.dtype)
+        for index, stepper in enumerate(self._steppers):
+            x = stepper(x, state, index, turn)
+        normed: Tensor = self.norm(x)
+        return normed
+
+    def _one(self, x: Tensor, layers: State, positions: Tensor, slots: Tensor) -> Tensor:
+        """A step as a function of tensors alone."""
+        state = {"layers": layers}
+        at = cache.Chunk(positions, slots, cache.capacity(state), False, positions[:, 0], True)
+        return self._through(x, state, at)
+
+    def compile_steps(self) -> None:
+        """From now on take single steps compiled, in shapes that never change; on a GPU as a CUDA
+        graph. A new length or batch of a cache is compiled anew."""
+        self._compiled = torch.compile(self._one, mode="reduce-overhead", fullgraph=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a copy of the model steps with its own weights
+        return {**self.__dict__, "_steppers": [], "_compiled": None}
 
     def pretrained_embeddings(self) -> tuple[Tensor, Tensor] | None:
         """The rows [v, d] of the input embedding and of the output projection that came with

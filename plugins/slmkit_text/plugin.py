@@ -26,6 +26,13 @@ class HfTextOptions:
     model: str = option(help="folder or hub id of a tokenizer of transformers")
 
 
+@dataclass(frozen=True)
+class PhonemesOptions:
+    """Options of `phonemes`."""
+
+    language: str = option("en-us", "as espeak-ng names it")
+
+
 @hookimpl
 def slmkit_texts() -> list[Declaration]:
     return [
@@ -49,5 +56,13 @@ def slmkit_texts() -> list[Declaration]:
             target="slmkit_text.hf:HfText",
             options=HfTextOptions,
             source="Hugging Face transformers; licence and terms are the model's",
+        ),
+        Declaration(
+            name="phonemes",
+            summary="phonemes by espeak-ng (GPL-3, extra), as VALL-E and USLM read text; one way",
+            target="slmkit_text.phonemes:Phonemes",
+            options=PhonemesOptions,
+            requires=("phonemizer", "espeakng_loader"),
+            source="espeak-ng through phonemizer; symbols as in USLM (Zhang et al. 2024)",
         ),
     ]

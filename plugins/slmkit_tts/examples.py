@@ -62,12 +62,23 @@ def spoken(
     roles: Sequence[str],
     prompt_seconds: float,
 ) -> Spoken:
-    """What of a corpus can be learnt or asked. Raises DataError where there is nothing."""
+    """What of a corpus can be learnt or asked. Raises DataError where there is nothing, or where a
+    voice is to be taken from less than a frame."""
     found: dict[object, Utterance] = {}
     for u in utterances:
-        if u.audio and u.text and u.split == split and (not roles or u.role in roles):
+        if (
+            u.audio
+            and (u.text or "").strip()
+            and u.split == split
+            and (not roles or u.role in roles)
+        ):
             found.setdefault((u.audio, u.start), u)
     if not found:
         raise DataError(f"the corpus has no spoken texts in the split '{split}'")
     frames = round(prompt_seconds * store.spec.frame_rate)
+    if prompt_seconds and not frames:
+        raise DataError(
+            f"prompt_seconds {prompt_seconds:g} is shorter than a frame of "
+            f"{1 / store.spec.frame_rate:g} s: give more, or 0 for no voice"
+        )
     return Spoken(list(found.values()), store, frames)

@@ -71,7 +71,13 @@ class TextTokenizer(Savable, ABC):
 
     Ids are 0..size-1; special tokens are no business of a text tokenizer (the vocabulary adds
     them).
+
+    Attributes:
+        spells: whether `decode` gives the text back; one that keeps only what is pronounced gives
+            that instead, and suits models that read text but write none.
     """
+
+    spells: bool = True
 
     @property
     @abstractmethod
@@ -217,6 +223,14 @@ class Backbone(Savable, ABC):
         raise MisfitError(
             f"{type(self).__name__} cannot compute its layers again: leave out checkpointing"
         )
+
+    def compile_steps(self) -> None:
+        """From now on take single steps in shapes that never change, compiled: for devices that
+        wait for their calls (on a GPU as a CUDA graph). Raises MisfitError where a backbone
+        cannot."""
+        from slmkit.api.errors import MisfitError
+
+        raise MisfitError(f"{type(self).__name__} cannot compile its steps: leave it as it is")
 
     @abstractmethod
     def empty_state(self, batch: int, steps: int) -> State:

@@ -5,6 +5,7 @@ state. Letters: b (row), h (head), n (slot), l (step), w (width of a head).
 
     {"position": int64 [b],      # real steps taken by each row
      "reach": int64 [],          # on the CPU: no row stands beyond it
+     "level": bool [],           # on the CPU: every row stands at it
      "layers": {"0": {"keys": [b, h, 1 + n, w], "values": [b, h, 1 + n, w]}, ...}}
 
 Step p of a row lies in slot p + 1. Slot 0 takes the padding of right-padded chunks, so that the
@@ -14,7 +15,7 @@ passed in is spent. Whoever wants to go on twice from one point keeps a `clone`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -35,6 +36,7 @@ def empty(
     return {
         "position": torch.zeros(batch, dtype=torch.int64, device=like.device),
         "reach": torch.zeros((), dtype=torch.int64),
+        "level": torch.tensor(True),
         "layers": {
             str(layer): {"keys": like.new_zeros(shape), "values": like.new_zeros(shape)}
             for layer in range(layers)
@@ -49,16 +51,32 @@ class Chunk:
     Attributes:
         positions: int64 [b, l], the position of each step in its row.
         slots: int64 [b, l], the slot that each step is written to.
-        mask: bool [b, 1, l, r], whether a step sees the r-th step of its row.
         reach: r, an upper bound of every row's position after the chunk.
+        level: whether all rows stand at `reach` after the chunk, without padding.
         position: int64 [b], the rows' positions after the chunk.
+        whole: whether the cache is looked at in its whole length, whatever lies in it, so that the
+            shapes of all steps are the same.
     """
 
     positions: Tensor
     slots: Tensor
-    mask: Tensor
     reach: int
+    level: bool
     position: Tensor
+    whole: bool = False
+
+    @property
+    def seen(self) -> Tensor:
+        """Bool [b, 1, l, r], whether a step sees the r-th step of its row."""
+        columns = torch.arange(self.reach, device=self.positions.device)
+        return (columns <= self.positions[:, :, None])[:, None]
+
+    def mask(self, dtype: torch.dtype) -> Tensor | None:
+        """What is added to the scores [b, 1, l, r]; none where every step sees all."""
+        if self.level and self.positions.shape[1] == 1 and not self.whole:
+            return None
+        seen = self.seen
+        return torch.zeros_like(seen, dtype=dtype).masked_fill_(~seen, -torch.inf)
 
 
 def chunk(state: State, steps: int, lengths: Tensor | None = None) -> Chunk:
@@ -73,9 +91,11 @@ def chunk(state: State, steps: int, lengths: Tensor | None = None) -> Chunk:
         lengths = lengths.to(start.device)
         slots = torch.where(offsets < lengths[:, None], slots, 0)
         after = start + lengths
-    reach = min(int(state["reach"]) + steps, capacity(state))
-    seen = torch.arange(reach, device=start.device) <= positions[:, :, None]
-    return Chunk(positions, slots, seen[:, None], reach, after)
+    level = lengths is None and bool(state["level"])
+    reach = int(state["reach"]) + steps
+    if level and reach > capacity(state):
+        raise _full(state, steps)
+    return Chunk(positions, slots, min(reach, capacity(state)), level, after)
 
 
 def append(state: State, layer: int, keys: Tensor, values: Tensor, at: Chunk) -> tuple[Tensor, ...]:
@@ -84,21 +104,38 @@ def append(state: State, layer: int, keys: Tensor, values: Tensor, at: Chunk) ->
     Writes in place. Raises IndexError where a row would go beyond the cache.
     """
     held = state["layers"][str(layer)]
-    rows = torch.arange(keys.shape[0], device=keys.device)[:, None]
-    for name, new in (("keys", keys), ("values", values)):
-        try:
-            held[name].transpose(1, 2)[rows, at.slots] = new.transpose(1, 2).to(held[name].dtype)
-        except IndexError:
-            raise IndexError(
-                f"the cache holds {capacity(state)} steps a row and cannot take "
-                f"{keys.shape[2]} more; ask empty_state for more"
-            ) from None
+    if at.level and not at.whole:
+        begin = at.reach - keys.shape[2] + 1
+        for name, new in (("keys", keys), ("values", values)):
+            held[name][:, :, begin : at.reach + 1] = new
+    else:
+        rows = torch.arange(keys.shape[0], device=keys.device)[:, None]
+        for name, new in (("keys", keys), ("values", values)):
+            try:
+                held[name].transpose(1, 2)[rows, at.slots] = new.transpose(1, 2).to(
+                    held[name].dtype
+                )
+            except IndexError:
+                raise _full(state, keys.shape[2]) from None
     return held["keys"][:, :, 1 : 1 + at.reach], held["values"][:, :, 1 : 1 + at.reach]
+
+
+def _full(state: State, steps: int) -> IndexError:
+    return IndexError(
+        f"the cache holds {capacity(state)} steps a row and cannot take {steps} more; "
+        f"ask empty_state for more"
+    )
+
+
+def of_static_shape(at: Chunk, state: State) -> Chunk:
+    """The same chunk looking at all of the cache: its tensors alone tell one step from another."""
+    return replace(at, reach=capacity(state), whole=True)
 
 
 def advance(state: State, at: Chunk) -> State:
     """The cache after a chunk that every layer has appended."""
-    return {**state, "position": at.position, "reach": torch.tensor(at.reach)}
+    told = {"reach": torch.tensor(at.reach), "level": torch.tensor(at.level)}
+    return {**state, "position": at.position, **told}
 
 
 def capacity(state: State) -> int:

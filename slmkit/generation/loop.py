@@ -59,7 +59,8 @@ def steps(
     going = list(range(len(prompts)))
     for made in range(max(limits)):
         pick.start(going, states, may_stop=made >= sampling.least)
-        tokens = lm.sample(last, pick)
+        lm.head.sample(last, pick)
+        tokens = torch.tensor(pick.picked)
         live = torch.zeros(len(prompts), dtype=torch.bool)
         live[going] = True
         pieces: list[list[Segment]] = [[] for _ in prompts]
@@ -74,15 +75,17 @@ def steps(
         ]
         for row in ended:
             pieces[row] = [*pieces[row], *lm.layout.close(states[row], lm.vocabulary)]
-        yield Step(tokens[: len(prompts)], live.clone(), pieces)
+        yield Step(tokens, live.clone(), pieces)
         going = [row for row in going if row not in ended]
         if not going:
             return
         live[ended] = False
-        on = live.to(tokens.device).repeat(len(tokens) // len(live))
         # rows that have ended stand still, and are fed what means nothing to the others
-        fed = tokens.masked_fill(~on[:, None], 0)[:, :, None]
-        hidden, cache = lm.step(fed, cache, None if bool(live.all()) else on.long())
+        fed = tokens.masked_fill(~live[:, None], 0)[:, :, None]
+        on = None if bool(live.all()) else live.long()
+        if pick.guided:
+            fed, on = fed.repeat(2, 1, 1), None if on is None else on.repeat(2)
+        hidden, cache = lm.step(fed.to(last.device), cache, on)
         last = hidden[:, 0]
 
 
@@ -122,9 +125,12 @@ def _read(lm: SpeechLM, prompts: Sequence[Grid], most: int) -> tuple[Tensor, Sta
     """Let the model read prompts: hidden states [b, d] behind them, and a cache with room for
     `most` further steps."""
     device = next(lm.parameters()).device
-    batch = GridBatch.of(prompts).to(device)
-    cache = lm.empty_state(len(prompts), int(batch.lengths.max()) + most)
-    hidden, cache = lm.step(batch.tokens, cache, batch.lengths)
+    batch = GridBatch.of(prompts)
+    longest = batch.tokens.shape[2]
+    padded = bool((batch.lengths < longest).any())
+    batch = batch.to(device)
+    cache = lm.empty_state(len(prompts), longest + most)
+    hidden, cache = lm.step(batch.tokens, cache, batch.lengths if padded else None)
     return hidden[torch.arange(len(prompts), device=device), batch.lengths - 1], cache
 
 

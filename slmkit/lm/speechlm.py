@@ -6,7 +6,6 @@ Letters: b (batch), s (stream), l (step), d (width), v (vocabulary).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from slmkit.lm.alphabet import Alphabet
 from slmkit.lm.drafts import coarse, drafts
 from slmkit.lm.grid import Grid, GridBatch
 from slmkit.lm.layouts import NOTHING
+from slmkit.lm.tables import Tables
 from slmkit.lm.vocabulary import (
     END_OF_SPEECH,
     NO_TEXT,
@@ -64,6 +64,9 @@ class SpeechLM(nn.Module):
         self.alphabets = self._new_alphabets()
         self.embedding = self._new_embedding()
         self.head = self._new_head()
+        self.nothing: Tensor
+        self.register_buffer("nothing", torch.zeros(1, backbone.width), persistent=False)
+        self._tables: Tables | None = None
         self.refiner: Any = None
         for step in rest:
             given, words = self.coarse.codebooks, vocabulary.text.size
@@ -167,6 +170,7 @@ class SpeechLM(nn.Module):
 
     def empty_state(self, batch: int, steps: int) -> State:
         """A preallocated state for generation."""
+        self._tables = Tables.of(self._alphabets, list(self.embedding), self.nothing)
         state: State = self.backbone.empty_state(batch, steps)
         return state
 
@@ -174,21 +178,19 @@ class SpeechLM(nn.Module):
         self, tokens: Tensor, state: State, lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """Go on by tokens [b, s, l] of which `lengths` are real; hidden [b, l, d]."""
-        hidden, state = self.backbone.step(self.embed(tokens), state, lengths)
+        embedded = self.embed(tokens) if self._tables is None else self._tables(tokens)
+        hidden, state = self.backbone.step(embedded, state, lengths)
         return hidden, state
 
-    def sample(self, hidden: Tensor, pick: Callable[[Tensor, int], Tensor]) -> Tensor:
-        """The next tokens [b, s] after hidden [b, d]; `pick(scores [b, a], stream)` chooses in the
-        stream's own numbering, or nothing."""
-        picked: Tensor = self.head.sample(hidden, pick)
-        pairs = enumerate(self._alphabets)
-        return torch.stack([each.shared(picked[:, stream]) for stream, each in pairs], dim=1)
+    def __getstate__(self) -> dict[str, Any]:
+        # a copy of the model looks up its own embeddings
+        return {**self.__dict__, "_tables": None}
 
     def extend(self, *sections: Section) -> None:
         """Add sections to the vocabulary; old rows keep their weights, new ones start random."""
         self.vocabulary = self.vocabulary.extend(*sections)
         embedding, head = self.embedding, self.head
-        self.alphabets = self._new_alphabets()
+        self.alphabets, self._tables = self._new_alphabets(), None
         self.embedding, self.head = self._new_embedding(), self._new_head()
         copy_rows(embedding, self.embedding)
         copy_rows(head, self.head)

@@ -1,4 +1,4 @@
-"""RMSNorm (Zhang & Sennrich 2019), written for training on a CPU.
+"""RMSNorm (Zhang & Sennrich 2019), written for a CPU.
 
 Letters: d (width), .. (any leading dimensions).
 """
@@ -15,13 +15,27 @@ class RMSNorm(nn.RMSNorm):
     """As `torch.nn.RMSNorm`; on a CPU its gradient is computed in fewer passes over memory, and
     under autocast the result is cast once for all the projections that read it."""
 
+    eps: float
+
+    def __init__(self, width: int, eps: float = 1e-5) -> None:
+        super().__init__(width, eps=eps)
+        self._floor = torch.tensor([eps])
+
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or not torch.is_grad_enabled():
+        if x.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(x)
+        if not torch.is_grad_enabled():
+            return self._normalized(x)
         autocast = torch.is_autocast_enabled("cpu")
         dtype = torch.get_autocast_dtype("cpu") if autocast else x.dtype
         normed: Tensor = Normalize.apply(x, self.weight, self.eps, dtype)
         return normed
+
+    def _normalized(self, x: Tensor) -> Tensor:
+        """Half the calls of PyTorch's own, which count where there are few rows."""
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        scale = torch.addcmul(self._floor, norm, norm, value=1 / x.shape[-1]).rsqrt_()
+        return (x * scale).mul_(self.weight).to(x.dtype)
 
 
 class Normalize(torch.autograd.Function):
