@@ -174,7 +174,10 @@ class Encodec(nn.Module, Tokenizer):
 
     def _streams(self) -> None:
         if not self.streams:
-            raise MisfitError("encodec: it streams where it is causal: 24khz, and 16khz so built")
+            raise MisfitError(
+                f"encodec: its variant {self.options.variant} does not stream as it was built; "
+                f"24khz does, and 16khz where it is causal"
+            )
 
 
 def _sized(options: EncodecOptions) -> tuple[int, SeanetSizes]:

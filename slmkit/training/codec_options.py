@@ -44,7 +44,7 @@ class CodecTraining:
     lr_end: float = option(0.1, "what is left of the learning rate at the end, as a share")
     batch: int = option(8, "crops of a step, of different speakers as far as there are")
     crop: float = option(1.0, "seconds of a crop")
-    ema: float = option(0.999, "decay of the moving average of the codec that is kept; 0: none")
+    ema: float = option(0.99, "decay of the moving average of the codec that is kept; 0: none")
     scale_layers: bool = option(
         True, "scale the first weights so that each layer gives unit variance on speech"
     )
