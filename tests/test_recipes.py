@@ -113,10 +113,10 @@ def test_every_profile_is_whole_but_for_what_the_person_has_to_give(
 
 
 UNITS = ["corpus.manifest", "tokenizer.model", "tokenizer.kmeans"]
-SPEECHGPT = [*UNITS, "text.model", "backbone.weights", "vocoder.weights", "vocoder.config"]
+SYSTEM = [*UNITS, "text.model", "backbone.weights", "vocoder.weights", "vocoder.config"]
 GIVEN = {
-    ("speechgpt", "paper"): SPEECHGPT,
-    ("speechgpt", "released"): SPEECHGPT,
+    ("speechgpt", "paper"): SYSTEM,
+    ("speechgpt", "released"): SYSTEM,
     ("unit-hifigan", "paper"): UNITS,
     ("speechtokenizer", "recorded"): ["corpus.manifest"],
     ("speechtokenizer", "paper"): ["corpus.manifest", "teacher.model"],
