@@ -10,6 +10,7 @@ import numpy as np
 
 from slmkit.api import DataError, Segment, Speech, Text, Utterance
 from slmkit.data.store import TokenStore
+from slmkit.lm.reading import Reading
 
 STOP = "<eoa>"
 """Ends an answer: behind the speech, since delayed codebooks end later than `<eosp>`."""
@@ -21,7 +22,7 @@ class Spoken:
 
     utterances: Sequence[Utterance]
     store: TokenStore
-    prompt_frames: int
+    reading: Reading
 
     def codes(self, utterance: Utterance) -> np.ndarray:
         """Int64 [k, t]."""
@@ -36,7 +37,7 @@ class Spoken:
         draw = random.Random(seed)
         for utterance in self.utterances:
             others = voices[utterance.speaker]
-            if self.prompt_frames == 0 or len(others) < 2:
+            if self.reading.prompt_frames == 0 or len(others) < 2:
                 yield utterance, None
                 continue
             at = draw.randrange(len(others) - 1)
@@ -44,10 +45,8 @@ class Spoken:
 
     def question(self, utterance: Utterance, voice: Utterance | None) -> list[Segment]:
         """The text, and speech in the voice in which it is to be said."""
-        asked: list[Segment] = [Text(utterance.text or "")]
-        if voice is not None:
-            asked.append(Speech(self.codes(voice)[:, : self.prompt_frames]))
-        return asked
+        heard = None if voice is None else self.codes(voice)
+        return self.reading.question(utterance.text or "", heard)
 
     def example(self, utterance: Utterance, voice: Utterance | None) -> list[Segment]:
         """The same with its answer, which is to be learnt."""
@@ -81,4 +80,4 @@ def spoken(
             f"prompt_seconds {prompt_seconds:g} is shorter than a frame of "
             f"{1 / store.spec.frame_rate:g} s: give more, or 0 for no voice"
         )
-    return Spoken(list(found.values()), store, frames)
+    return Spoken(list(found.values()), store, Reading(frames, STOP))

@@ -35,6 +35,7 @@ def train(options: TrainTtsOptions, context: StageContext) -> None:
         context.say(f"{name}: {count / 1e6:.2f} M weights")
     fit_lm(lm, train_grids, dev_grids, options, context)
     save_lm(lm, context.folder / "lm")
+    learnt.reading.save(context.folder / "lm")
 
 
 def examples(of: Spoken, seed: int) -> list[list[Segment]]:

@@ -26,6 +26,7 @@ from slmkit.cli.recipes import recipes
 from slmkit.cli.resynth import resynth
 from slmkit.cli.run import run
 from slmkit.cli.show import show
+from slmkit.cli.speak import speak
 
 FAILED = 1
 WRONG_INPUT = 2
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(ask)
+app.command()(speak)
 app.command()(encode)
 app.command()(decode)
 app.command()(resynth)

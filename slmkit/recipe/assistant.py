@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from slmkit.api import DataError
 from slmkit.codecs.decoding_vocoder import as_vocoder
 from slmkit.generation.assistant import Assistant
-from slmkit.host import build, is_part
 from slmkit.lm.dialogue import DIALOGUE_FILE, Style
 from slmkit.lm.saving import load_lm
-from slmkit.recipe.saved import SavedRun, load
+from slmkit.recipe.saved import load
 
 
 def open_assistant(folder: str | Path, prompting: str = "chain") -> Assistant:
@@ -25,20 +23,12 @@ def open_assistant(folder: str | Path, prompting: str = "chain") -> Assistant:
     if not models:
         raise DataError(f"{folder}: no finished stage of this run left a model that can be asked")
     style = Style.from_dict(json.loads((models[-1] / DIALOGUE_FILE).read_text()))
-    tokenizer = _part(run, "tokenizer")
+    tokenizer = run.fitted_or_named("tokenizer")
     own = "vocoder" in run.recipe["parts"]
     return Assistant(
         load_lm(models[-1]),
         style,
-        vocoder=as_vocoder(_part(run, "vocoder") if own else tokenizer),
+        vocoder=as_vocoder(run.fitted_or_named("vocoder") if own else tokenizer),
         tokenizer=tokenizer,
         prompting=prompting,
     )
-
-
-def _part(run: SavedRun, slot: str) -> Any:
-    """As fitted in the run, else as the recipe names it (published weights need no fitting)."""
-    if any(is_part(path / slot) for path in run.paths.values()):
-        return run.part(slot)
-    entry = dict(run.recipe["parts"][slot])
-    return build(entry.pop("kind", slot), entry.pop("part"), entry)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slmkit.api import DataError, Result, UnknownNameError
-from slmkit.host import is_part, load_part
+from slmkit.host import build, is_part, load_part
 from slmkit.recipe.folder import RESULTS_FILE, RUN_FILE, read_json
 
 
@@ -48,6 +48,14 @@ class SavedRun:
             return load_part(folder)
         left = {f.name for path in self.paths.values() for f in path.iterdir() if is_part(f)}
         raise UnknownNameError("fitted part", slot, left, str(self.folder))
+
+    def fitted_or_named(self, slot: str) -> Any:
+        """The part that a stage left in a slot, else as the recipe names it: published weights need
+        no fitting."""
+        if self.find(slot) is not None:
+            return self.part(slot)
+        entry = dict(self.recipe["parts"][slot])
+        return build(entry.pop("kind", slot), entry.pop("part"), entry)
 
 
 def load(folder: str | Path) -> SavedRun:

@@ -1,0 +1,34 @@
+"""The reader of a finished run: a model that says texts, with the run's tokenizer and vocoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slmkit.api import DataError
+from slmkit.codecs.decoding_vocoder import as_vocoder
+from slmkit.generation.reader import Reader
+from slmkit.lm.reading import READING_FILE, Reading
+from slmkit.lm.saving import load_lm
+from slmkit.recipe.saved import load
+
+
+def open_reader(folder: str | Path, stage: str | None = None) -> Reader:
+    """Make a run ready to read aloud, by the model of a stage or else of the last that left one.
+
+    Raises DataError where it has no model that reads, MisfitError where nothing speaks.
+    """
+    run = load(folder)
+    if stage is None:
+        models = [p / "lm" for p in run.paths.values() if (p / "lm" / READING_FILE).exists()]
+        if not models:
+            raise DataError(
+                f"{folder}: no finished stage of this run left a model that reads aloud"
+            )
+        model = models[-1]
+    else:
+        model = run.path(stage) / "lm"
+    reading = Reading.load(model)
+    tokenizer = run.fitted_or_named("tokenizer")
+    speaks = "vocoder" in run.recipe["parts"]
+    vocoder = as_vocoder(run.fitted_or_named("vocoder") if speaks else tokenizer)
+    return Reader(load_lm(model), reading, tokenizer, vocoder)

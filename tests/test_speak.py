@@ -1,0 +1,166 @@
+"""`slmkit speak`: a trained run reads aloud."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+
+import slmkit
+from slmkit.api import AudioError, CodeSpec, DataError, MisfitError, SlmkitError, Speech, Text
+from slmkit.cli.speak import speak
+from slmkit.data.audio import write_audio
+from slmkit.generation import reader as reader_module
+from slmkit.generation.attempts import Attempt
+from slmkit.generation.reader import Reader
+from slmkit.generation.sampling import Sampling
+from slmkit.host import build
+from slmkit.lm.reading import Reading
+from slmkit.lm.speechlm import SpeechLM
+from slmkit.recipe.reader import open_reader
+
+WORDS = ("one two", "two one", "one one two", "two")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of text to speech that has learnt next to nothing."""
+    root = tmp_path_factory.mktemp("speak")
+    draw = np.random.default_rng(0)
+    for split in ("train", "dev", "test"):
+        for speaker in ("ann", "bob"):
+            folder = root / "corpus" / split / speaker
+            folder.mkdir(parents=True)
+            for number, text in enumerate(WORDS):
+                wav = 0.2 * draw.standard_normal(19_200).astype(np.float32).clip(-3, 3)
+                write_audio(folder / f"{split}-{speaker}-{number}.wav", wav, 16000)
+                (folder / f"{split}-{speaker}-{number}.txt").write_text(text)
+    recipe = {
+        "name": "speak",
+        "parts": {
+            "corpus": {"part": "folder", "path": str(root / "corpus")},
+            "tokenizer": {"part": "mel-rvq", "codebooks": 2, "clusters": 8},
+            "text": {"part": "characters", "alphabet": " abcdefghijklmnopqrstuvwxyz'"},
+            "backbone": {"part": "llama", "width": 16, "layers": 1, "heads": 2},
+            "decoding": {"part": "delay"},
+        },
+        "stages": {
+            "prepare": {"stage": "prepare"},
+            "fit": {"stage": "fit", "slot": "tokenizer", "needs": ["prepare"]},
+            "tokenize": {"stage": "tokenize", "needs": ["fit"]},
+            "learn": {"stage": "train-tts", "needs": ["tokenize"], "steps": 2},
+        },
+    }
+    path = root / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False))
+    slmkit.run(path, output=root / "run")
+    return root / "run"
+
+
+def tone(path: Path, seconds: float, rate: int = 16000, channels: int = 1) -> Path:
+    wave = 0.3 * np.sin(np.arange(round(seconds * rate)) * 0.05)
+    soundfile.write(path, np.repeat(wave[:, None], channels, axis=1), rate)
+    return path
+
+
+def ask(run: Path, output: Path, **given: object) -> None:
+    settings = {"voice": None, "stage": None, "temperature": 1.0, "top_k": 0, "top_p": 1.0,
+                "longest": 1.0, "retries": 2, "seed": 0, **given}  # fmt: skip
+    text = settings.pop("text", "one two")
+    speak(run, text, output, **settings)  # type: ignore[arg-type]
+
+
+def test_a_run_speaks_or_says_what_failed(run: Path, tmp_path: Path) -> None:
+    voice = tone(tmp_path / "voice.wav", 3.0, rate=48000, channels=2)
+    failed = 0
+    for seed in range(8):
+        out = tmp_path / f"{seed}.wav"
+        try:
+            ask(run, out, voice=voice, seed=seed, longest=3.0)
+        except SlmkitError:
+            failed += 1
+            assert not out.exists()
+            continue
+        wave, rate = soundfile.read(out)
+        assert rate == 16000
+        assert 0 < len(wave) / rate <= 3.2
+    assert failed < 8, "of eight seeds one ends"
+    with pytest.raises(SlmkitError, match="tried once; nothing was written"):
+        ask(run, tmp_path / "never.wav", voice=voice, longest=0.02, retries=0)
+
+
+def test_a_voice_is_heard_as_far_as_the_model_was_taught(run: Path, tmp_path: Path) -> None:
+    reader = open_reader(run)
+    assert reader.reading == Reading(prompt_frames=50, stop="<eoa>")
+    wav = np.sin(np.arange(80_000) * 0.05).astype(np.float32) / 4
+    heard = reader.hear(wav, "it")
+    assert heard.shape == (2, 50)
+    whole = reader.tokenizer.encode(torch.from_numpy(wav)[None], torch.tensor([80_000]))
+    assert np.array_equal(heard, whole.values[0, :, :50].numpy())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "volume", "message"),
+    [(0.5, 0.3, r"0\.50 s are too short"), (2.0, 0.0, "it is silent")],
+)
+def test_what_is_no_voice_is_refused(
+    run: Path, tmp_path: Path, seconds: float, volume: float, message: str
+) -> None:
+    path = tmp_path / "voice.wav"
+    soundfile.write(path, volume * np.sin(np.arange(round(seconds * 16000)) * 0.05), 16000)
+    with pytest.raises(AudioError, match=message):
+        ask(run, tmp_path / "out.wav", voice=path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("  ", "the text is empty"), ("año", "unknown character")]
+)
+def test_what_cannot_be_said_is_refused(run: Path, tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        ask(run, tmp_path / "out.wav", text=text)
+
+
+def test_the_wrong_run_and_the_wrong_stage_are_refused(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        ask(tmp_path, tmp_path / "out.wav")
+    with pytest.raises(SlmkitError, match="finished stage"):
+        ask(run, tmp_path / "out.wav", stage="lern")
+    with pytest.raises(DataError, match="no model that reads aloud"):
+        ask(run, tmp_path / "out.wav", stage="prepare")
+
+
+class OneVoice:
+    """Stands where a tokenizer and a vocoder are due."""
+
+    spec = CodeSpec(16000, 320, (8, 8))
+
+
+def test_a_model_of_one_voice_takes_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = build("text", "characters", {"alphabet": "ab"})
+    backbone = build("backbone", "llama", {"width": 16, "layers": 1, "heads": 2})
+    lm = SpeechLM.new(backbone, build("decoding", "delay"), text, OneVoice.spec, "<eoa>")
+    reader = Reader(lm.eval(), Reading(0, "<eoa>"), OneVoice(), OneVoice())  # type: ignore[arg-type]
+    with pytest.raises(MisfitError, match="one voice and takes no other"):
+        reader.hear(np.ones(20_000, dtype=np.float32), "it")
+    asked: list[object] = []
+
+    def seen(lm: object, prompts: list[object], *rest: object) -> list[Attempt]:
+        asked.extend(prompts)
+        return []
+
+    monkeypatch.setattr(reader_module, "attempts", seen)
+    reader.read(["ab"], None, Sampling(), 1.0, 0)
+    assert asked == [[Text("ab")]]
+
+
+def test_a_question_holds_the_beginning_of_a_voice() -> None:
+    codes = np.arange(20).reshape(2, 10)
+    text, voice = Reading(4, "<eoa>").question("ab", codes)
+    assert text == Text("ab")
+    assert isinstance(voice, Speech)
+    assert np.array_equal(voice.codes, codes[:, :4])
+    assert len(Reading(0, "<eoa>").question("ab", codes)) == 1
