@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from slmkit.api import Codes, CodeSpec, MisfitError, State, Tokenizer
 from slmkit.codecs.codec import SeanetCodec, check_codes, padded_waves, stretch
+from slmkit.codecs.lean import restore_lean
 from slmkit.codecs.published import from_published, load_checked, read_state
 from slmkit.codecs.seanet import SeanetSizes
 from slmkit.codecs.waves import channelled
@@ -60,6 +61,10 @@ class SpeechTokenizer(nn.Module, Tokenizer):
     def train(self, mode: bool = True) -> SpeechTokenizer:
         """Stays in evaluation: its codebooks do not learn here."""
         return super().train(False)
+
+    def restore(self, folder: Path) -> None:
+        """Read what `save` wrote, or `slmkit export`."""
+        restore_lean(self, folder)
 
     @torch.inference_mode()
     def encode(self, wav: Tensor, lengths: Tensor) -> Codes:

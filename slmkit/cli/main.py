@@ -20,6 +20,7 @@ from slmkit.cli.convert_voice import convert_voice
 from slmkit.cli.decode import decode
 from slmkit.cli.doctor import doctor
 from slmkit.cli.encode import encode
+from slmkit.cli.export import export
 from slmkit.cli.list import list_parts
 from slmkit.cli.prepare import prepare
 from slmkit.cli.recipes import recipes
@@ -53,6 +54,7 @@ app.command("convert-voice")(convert_voice)
 app.command()(config)
 app.command("list")(list_parts)
 app.command()(show)
+app.command()(export)
 app.command()(doctor)
 app.command()(prepare)
 app.add_typer(recipes, name="recipes")
