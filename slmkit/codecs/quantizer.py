@@ -110,6 +110,20 @@ class ResidualQuantizer(nn.Module):
         """A number of codebooks by chance for a batch: quantizer dropout (SoundStream)."""
         return int(torch.randint(least, len(self.entries) + 1, ()))
 
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def begin(self, latents: Tensor, step_frames: float, rounds: int = 10) -> None:
+        """Start each codebook by k-means over what those before it leave of latents [b, d, t], which
+        may be more than a step of training has: its averages are those of `step_frames` a step."""
+        left = latents.transpose(1, 2).reshape(-1, latents.shape[1])
+        share = step_frames / len(left)
+        for entries, sums, counts in zip(self.entries, self.sums, self.counts, strict=True):
+            found, sizes = start(left, len(entries), rounds)
+            entries.copy_(found)
+            counts.copy_(sizes * share)
+            sums.copy_(found * counts[:, None])
+            left = left - entries[nearest_entries(left, entries)]
+        self.ready.fill_(1)
+
     def scatter(self, latents: Tensor, generator: torch.Generator) -> None:
         """Random entries about where latents [b, d, t] lie, without gradient; each codebook's about
         what those before it leave. For a codec without weights, which is to be tried.

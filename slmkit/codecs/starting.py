@@ -21,17 +21,29 @@ SMALLEST = 1e-6
 """A deviation below is that of silence, which says nothing of a layer."""
 
 
+Laid = dict[Convolution | Upsampling, int]
+"""How many of a layer's first outputs have their weights already."""
+
+
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def scale_layers(codec: SeanetCodec, wav: Tensor) -> None:
-    """Let each convolution give unit variance on waves [b, c, n], the decoder's last one theirs."""
+def scale_layers(
+    codec: SeanetCodec, wav: Tensor, laid: Laid | None = None, deviation: float = 1.0
+) -> None:
+    """Let each convolution give signals of this `deviation` on waves [b, c, n], the decoder's last
+    one theirs. What is `laid` stays as it is."""
     loudness = float(wav.std())
     wanted = {codec.decoder.last: loudness}
+    laid = laid or {}
 
     def scale(layer: Convolution | Upsampling, given: tuple[Tensor, ...], made: Tensor) -> Tensor:
-        layer.conv.bias.zero_()
-        deviation = float(layer.forward(*given).std())
-        if deviation > SMALLEST:
-            layer.conv.weight.mul_(wanted.get(layer, 1.0) / deviation)
+        first, weight = laid.get(layer, 0), layer.conv.weight
+        if first == layer.conv.out_channels:
+            return made
+        layer.conv.bias[first:] = 0.0
+        found = float(layer.forward(*given)[:, first:].std())
+        if found > SMALLEST:
+            free = weight[:, first:] if isinstance(layer, Upsampling) else weight[first:]
+            free.mul_(wanted.get(layer, deviation) / found)
         changed: Tensor = layer.forward(*given)
         return changed
 

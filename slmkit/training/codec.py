@@ -21,6 +21,7 @@ from slmkit.codecs.adversaries import GAMES, Adversaries
 from slmkit.codecs.codebooks import Learning
 from slmkit.codecs.codec import Passed, SeanetCodec
 from slmkit.codecs.discriminators import feature_loss
+from slmkit.codecs.lapped import start_lapped
 from slmkit.codecs.mel_loss import MELS, MultiScaleMel
 from slmkit.codecs.starting import scale_layers
 from slmkit.codecs.weight_norm import add_weight_norm, remove_weight_norm
@@ -34,6 +35,8 @@ from slmkit.training.precision import fast_precision
 from slmkit.training.schedules import warm_cosine
 from slmkit.training.trainer import CHECKS, make_trainer
 
+FRAMES_AN_ENTRY = 16
+"""From so many each codebook starts where the first weights tell frames apart."""
 BALANCED = ("wave", "mel", "adversarial", "feature")
 
 
@@ -224,9 +227,7 @@ def fit_codec(
     # codebooks begin with k-means over what the encoder makes of the first crops
     codec.quantizer.ready.zero_()
     codec.requires_grad_(True).train()
-    if training.scale_layers:
-        wav = crops[0].wav[:, None].expand(-1, codec.sizes.channels, -1)
-        scale_layers(codec, wav)
+    begin(codec, crops, training.start)
     if training.weight_norm:
         add_weight_norm(codec)
     learner = CodecLearner(codec, training, lesson)
@@ -248,6 +249,23 @@ def fit_codec(
     if training.weight_norm:
         remove_weight_norm(codec)
     codec.requires_grad_(False).eval()
+
+
+def begin(codec: SeanetCodec, crops: CropsOfSteps, start: str) -> None:
+    """Draw the first weights as the option `start` says.
+
+    One that tells sounds apart before it has learnt has codebooks of more than one step's crops.
+    """
+    channels = codec.sizes.channels
+    if start == "scaled":
+        scale_layers(codec, crops[0].wav[:, None].expand(-1, channels, -1))
+    if start == "lapped":
+        start_lapped(codec, crops[0].wav[:, None])
+        frames = crops.cutting.batch * crops.cutting.samples // codec.sizes.hop_length
+        steps = -(-FRAMES_AN_ENTRY * codec.quantizer.entries.shape[1] // frames)
+        with torch.no_grad():
+            heard = [codec.encoder(crops[step].heard[:, None]) for step in range(steps)]
+        codec.quantizer.begin(torch.cat(heard), frames)
 
 
 def held_out(dev: Sequence[Utterance], cutting: Cutting) -> DataLoader[Crops] | None:

@@ -25,6 +25,7 @@ AUGMENT: Mapping[str, float] = {"noise": 0.0, "reverberation": 0.0, "speed": 0.0
 
 MEL_LOSSES = ("small", "speechtokenizer", "encodec")
 GAMES = ("lsgan", "hinge")
+STARTS = ("lapped", "scaled", "torch")
 LESSONS = ("features", "units")
 
 
@@ -45,8 +46,10 @@ class CodecTraining:
     batch: int = option(8, "crops of a step, of different speakers as far as there are")
     crop: float = option(1.0, "seconds of a crop")
     ema: float = option(0.99, "decay of the moving average of the codec that is kept; 0: none")
-    scale_layers: bool = option(
-        True, "scale the first weights so that each layer gives unit variance on speech"
+    start: str = option(
+        "scaled",
+        "first weights: lapped (a transform that gives sound back at once), scaled (each layer "
+        "gives unit variance on speech) or torch",
     )
     weight_norm: bool = option(True, "train the convolutions under weight norm")
     weights: dict[str, float] = option(
@@ -85,6 +88,7 @@ class CodecTraining:
         _known("augment", self.augment, AUGMENT)
         _one_of("mel_loss", self.mel_loss, MEL_LOSSES)
         _one_of("adversary_loss", self.adversary_loss, GAMES)
+        _one_of("start", self.start, STARTS)
         _one_of("lesson", self.lesson, LESSONS)
         if min(self.steps, self.batch) < 1 or self.crop <= 0:
             raise ValueError("steps and batch are at least 1, a crop is longer than nothing")
