@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from slmkit.api import MisfitError
-from slmkit.codecs.convolution import Convolution, Upsampling
+from slmkit.codecs.convolution import Convolution
 from slmkit.codecs.seanet import Block, Decoder, Encoder, SeanetSizes
 from slmkit.codecs.starting import Laid, scale_layers
 

@@ -112,8 +112,12 @@ class ResidualQuantizer(nn.Module):
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def begin(self, latents: Tensor, step_frames: float, rounds: int = 10) -> None:
-        """Start each codebook by k-means over what those before it leave of latents [b, d, t], which
-        may be more than a step of training has: its averages are those of `step_frames` a step."""
+        """Start each codebook by k-means over what those before it leave of latents [b, d, t].
+
+        These may be more than a step of training has: the averages are of `step_frames` a step.
+        """
+        These may be more than a step of training has: the averages are of `step_frames` a step.
+        """
         left = latents.transpose(1, 2).reshape(-1, latents.shape[1])
         share = step_frames / len(left)
         for entries, sums, counts in zip(self.entries, self.sums, self.counts, strict=True):
