@@ -21,6 +21,7 @@ from slmkit.cli.decode import decode
 from slmkit.cli.doctor import doctor
 from slmkit.cli.encode import encode
 from slmkit.cli.export import export
+from slmkit.cli.leaderboard import leaderboard
 from slmkit.cli.list import list_parts
 from slmkit.cli.prepare import prepare
 from slmkit.cli.recipes import recipes
@@ -58,6 +59,7 @@ app.command()(export)
 app.command()(doctor)
 app.command()(prepare)
 app.add_typer(recipes, name="recipes")
+app.add_typer(leaderboard, name="leaderboard")
 
 
 def _show_version(wanted: bool) -> None:

@@ -12,6 +12,7 @@ from slmkit.api import DataError
 from slmkit.data.atomic import write_atomically
 from slmkit.recipe.folder import RESULTS_FILE, RUN_FILE, read_json
 from slmkit.recipe.report import figures
+from slmkit.recipe.report.shell import whole_page
 
 REPORT_FILE = "report.html"
 BLOCKS_FILE = "report.json"
@@ -29,15 +30,7 @@ def write_report(run: Path) -> Path:
         _recipe(about),
         _machine(about),
     ]
-    style = (Path(__file__).parent / "style.css").read_text()
-    title = escape(f"{about['name']} · slmkit")
-    page = (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<link rel="icon" href="data:,"><style>{style}</style></head>\n<body><main>'
-        + "\n".join(part for part in body if part)
-        + "</main></body></html>\n"
-    )
+    page = whole_page(f"{about['name']} · slmkit", body)
     write_atomically(run / REPORT_FILE, page.encode())
     return run / REPORT_FILE
 

@@ -1,0 +1,65 @@
+"""The leaderboard as one HTML file that needs no other and no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from slmkit.benchmark.published import Published
+from slmkit.benchmark.site.table import section
+from slmkit.benchmark.site.wording import BETTER, LEGEND
+from slmkit.benchmark.standing import Table, titles
+from slmkit.recipe.report.shell import whole_page, wide
+
+HERE = Path(__file__).parent
+TITLE = "SLMTokBench leaderboard"
+
+
+def page(tables: Sequence[Table], papers: Sequence[Published]) -> str:
+    """The page of measured tables, and of figures that others published."""
+    rows = sum(len(table.rows) for table in tables)
+    body = [
+        f"<header><h1>{TITLE}</h1><p>{rows} measured rows in {len(tables)} tables. Rows of other "
+        f"protocols, data or judges never share a table: their figures cannot be compared.</p>"
+        f"<p>{LEGEND}</p></header>",
+        *(
+            section(table, number, title)
+            for number, (table, title) in enumerate(zip(tables, titles(tables), strict=True), 1)
+        ),
+        *(_published(paper, number) for number, paper in enumerate(papers, 1)),
+    ]
+    style, script = (HERE / name for name in ("board.css", "board.js"))
+    return whole_page(f"{TITLE} · slmkit", body, style.read_text(), script.read_text())
+
+
+def _published(paper: Published, number: int) -> str:
+    head = "".join(
+        f'<th scope="col" class="number"><span>{escape(name)}</span><small aria-hidden="true">'
+        f"{escape(f'{unit} · ' if unit else '')}{BETTER[direction][0]}</small>"
+        f'<span class="unseen"> {escape(unit)}, {BETTER[direction][1]}</span></th>'
+        for name, unit, direction in paper.metrics
+    )
+    lines = "".join(
+        f'<tr><th scope="row">{escape(name)} <span class="books">{escape(selection)}</span></th>'
+        + "".join(f'<td class="number">{_figure(value)}</td>' for value in values)
+        + "</tr>"
+        for name, selection, values in paper.rows
+    )
+    table = (
+        f'<table><caption class="unseen">{escape(paper.title)}</caption><thead><tr>'
+        f'<th scope="col">tokenizer, codebooks</th>{head}</tr></thead><tbody>{lines}</tbody>'
+        f"</table>"
+    )
+    name = f"published-{number}"
+    return (
+        f'<section class="published" id="{name}" aria-labelledby="{name}-title">'
+        f'<h2 id="{name}-title">{escape(paper.title)}</h2>'
+        f'<p class="note">As published, not measured here, and not ranked with what was. '
+        f"{escape(paper.note)} Source: {escape(paper.source)}.</p>{wide(table, paper.title)}"
+        f"</section>"
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else str(value)
