@@ -64,4 +64,4 @@ def build(
     write_atomically(output / "leaderboard.md", markdown(found, papers).encode())
     write_atomically(output / "index.html", page(found, papers).encode())
     lines = sum(len(table.lines) for table in found)
-    typer.echo(f"{output / 'index.html'}: {len(found)} tables, {len(good)} rows, {lines} lines")
+    typer.echo(f"{output / 'index.html'}: tables {len(found)}, rows {len(good)}, lines {lines}")

@@ -80,6 +80,7 @@ def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 def _plain(text: str) -> str:
     """A text in which Markdown finds no table, tag or line of its own."""
-    for sign, spelt in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("[", "\\[")):
-        text = text.replace(sign, spelt)
+    for sign in "\\|[":
+        text = text.replace(sign, f"\\{sign}")
+    text = text.replace("&", "&amp;").replace("<", "&lt;")
     return " ".join(text.split())

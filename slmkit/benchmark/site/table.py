@@ -13,7 +13,7 @@ from slmkit.benchmark.standing import Line, Table
 from slmkit.recipe.report.shell import wide
 
 UNSEEN = '<span class="unseen">{}</span>'
-DIGITS = 4
+DIGITS = 3
 """Of differences, as the page's script gets them."""
 
 
