@@ -10,7 +10,7 @@ from slmkit.benchmark.published import Published
 from slmkit.benchmark.site.table import section
 from slmkit.benchmark.site.wording import BETTER, LEGEND
 from slmkit.benchmark.standing import Table, titles
-from slmkit.recipe.report.shell import whole_page, wide
+from slmkit.recipe.report.shell import table, whole_page
 
 HERE = Path(__file__).parent
 TITLE = "SLMTokBench leaderboard"
@@ -18,14 +18,14 @@ TITLE = "SLMTokBench leaderboard"
 
 def page(tables: Sequence[Table], papers: Sequence[Published]) -> str:
     """The page of measured tables, and of figures that others published."""
-    rows = sum(len(table.rows) for table in tables)
+    rows = sum(len(found.rows) for found in tables)
     body = [
         f"<header><h1>{TITLE}</h1><p>{rows} measured rows in {len(tables)} tables. Rows of other "
         f"protocols, data or judges never share a table: their figures cannot be compared.</p>"
         f"<p>{LEGEND}</p></header>",
         *(
-            section(table, number, title)
-            for number, (table, title) in enumerate(zip(tables, titles(tables), strict=True), 1)
+            section(found, number, title)
+            for number, (found, title) in enumerate(zip(tables, titles(tables), strict=True), 1)
         ),
         *(_published(paper, number) for number, paper in enumerate(papers, 1)),
     ]
@@ -34,7 +34,7 @@ def page(tables: Sequence[Table], papers: Sequence[Published]) -> str:
 
 
 def _published(paper: Published, number: int) -> str:
-    head = "".join(
+    head = '<th scope="col">tokenizer, codebooks</th>' + "".join(
         f'<th scope="col" class="number"><span>{escape(name)}</span><small aria-hidden="true">'
         f"{escape(f'{unit} · ' if unit else '')}{BETTER[direction][0]}</small>"
         f'<span class="unseen"> {escape(unit)}, {BETTER[direction][1]}</span></th>'
@@ -46,17 +46,12 @@ def _published(paper: Published, number: int) -> str:
         + "</tr>"
         for name, selection, values in paper.rows
     )
-    table = (
-        f'<table><caption class="unseen">{escape(paper.title)}</caption><thead><tr>'
-        f'<th scope="col">tokenizer, codebooks</th>{head}</tr></thead><tbody>{lines}</tbody>'
-        f"</table>"
-    )
     name = f"published-{number}"
     return (
         f'<section class="published" id="{name}" aria-labelledby="{name}-title">'
         f'<h2 id="{name}-title">{escape(paper.title)}</h2>'
         f'<p class="note">As published, not measured here, and not ranked with what was. '
-        f"{escape(paper.note)} Source: {escape(paper.source)}.</p>{wide(table, paper.title)}"
+        f"{escape(paper.note)} Source: {escape(paper.source)}.</p>{table(paper.title, head, lines)}"
         f"</section>"
     )
 

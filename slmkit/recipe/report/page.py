@@ -12,7 +12,8 @@ from slmkit.api import DataError
 from slmkit.data.atomic import write_atomically
 from slmkit.recipe.folder import RESULTS_FILE, RUN_FILE, read_json
 from slmkit.recipe.report import figures
-from slmkit.recipe.report.shell import whole_page
+from slmkit.recipe.report.shell import table, whole_page
+from slmkit.training.curves import curves_of
 
 REPORT_FILE = "report.html"
 BLOCKS_FILE = "report.json"
@@ -54,7 +55,8 @@ def _results(rows: Sequence[Mapping[str, Any]]) -> str:
     metrics: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in rows:
         metrics.setdefault(row["metric"], {})[row["split"]] = row
-    head = "".join(f'<th scope="col" class="number">{escape(split)}</th>' for split in splits)
+    names = "".join(f'<th scope="col" class="number">{escape(split)}</th>' for split in splits)
+    head = f'<th scope="col">metric</th><th scope="col">better</th>{names}'
     lines = []
     for metric, values in metrics.items():
         above, _, last = metric.rpartition("/")
@@ -62,16 +64,15 @@ def _results(rows: Sequence[Mapping[str, Any]]) -> str:
         better = next(iter(values.values()))["direction"]
         arrow = "↓ lower is better" if better == "lower" else "↑ higher is better"
         name = escape(last if inner else metric)
+        of = f'<span class="unseen"> of {escape(above)}</span>' if inner else ""
         cells = "".join(_cell(values.get(split)) for split in splits)
         lines.append(
-            f'<tr{" class=part" if inner else ""}><th scope="row">{name}</th>'
+            f'<tr{" class=part" if inner else ""}><th scope="row">{name}{of}</th>'
             f'<td class="note">{arrow}</td>{cells}</tr>'
         )
     return (
         '<section id="results"><h2>Results</h2><p>Value, 95% bootstrap interval, number of items.'
-        '</p><div class="wide"><table><thead><tr><th scope="col">metric</th>'
-        f'<th scope="col"></th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
-        "</section>"
+        f"</p>{table('Results', head, ''.join(lines))}</section>"
     )
 
 
@@ -137,7 +138,7 @@ def _table(block: Mapping[str, Any], folder: Path) -> str:
         "<tr>" + "".join(f"<td>{escape(str(value))}</td>" for value in row) + "</tr>"
         for row in block["rows"]
     )
-    return f'<div class="wide"><table><tr>{head}</tr><tbody>{rows}</tbody></table></div>'
+    return table(str(block["title"]), head, rows)
 
 
 def _image(block: Mapping[str, Any], folder: Path) -> str:
@@ -148,7 +149,7 @@ def _image(block: Mapping[str, Any], folder: Path) -> str:
 def _curves(run: Path, about: Mapping[str, Any]) -> str:
     drawn = []
     for stage in about["stages"]:
-        curves = figures.curves_of(run / stage["folder"])
+        curves = curves_of(run / stage["folder"])
         if curves:
             drawn.append(f'<div class="card">{figures.draw_curves(stage["stage"], curves)}</div>')
     if not drawn:
@@ -164,12 +165,11 @@ def _stages(about: Mapping[str, Any]) -> str:
         f'<td class="number">{(stage.get("peak_memory") or 0) / 1e9:.2f} GB</td></tr>'
         for stage in about["stages"]
     )
-    return (
-        '<section><h2>Stages</h2><div class="wide"><table><thead><tr><th scope="col">stage</th>'
-        '<th scope="col">part</th><th scope="col">status</th><th scope="col" class="number">time'
-        '</th><th scope="col" class="number">peak memory</th></tr></thead>'
-        f"<tbody>{lines}</tbody></table></div></section>"
+    head = (
+        '<th scope="col">stage</th><th scope="col">part</th><th scope="col">status</th>'
+        '<th scope="col" class="number">time</th><th scope="col" class="number">peak memory</th>'
     )
+    return f"<section><h2>Stages</h2>{table('Stages', head, lines)}</section>"
 
 
 def _recipe(about: Mapping[str, Any]) -> str:

@@ -30,3 +30,13 @@ def wide(table: str, label: str) -> str:
     return (
         f'<div class="wide" role="region" tabindex="0" aria-label="{escape(label)}">{table}</div>'
     )
+
+
+def table(title: str, head: str, rows: str) -> str:
+    """A table of the cells of its head and the rows of its body, with its title for screen readers,
+    that scrolls where it is wide."""
+    return wide(
+        f'<table><caption class="unseen">{escape(title)}</caption><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>",
+        title,
+    )
