@@ -15,6 +15,7 @@ import typer
 import slmkit
 from slmkit.api import SlmkitError
 from slmkit.cli.ask import ask
+from slmkit.cli.compare import compare
 from slmkit.cli.config import config
 from slmkit.cli.convert_voice import convert_voice
 from slmkit.cli.decode import decode
@@ -25,6 +26,7 @@ from slmkit.cli.leaderboard import leaderboard
 from slmkit.cli.list import list_parts
 from slmkit.cli.prepare import prepare
 from slmkit.cli.recipes import recipes
+from slmkit.cli.report import report
 from slmkit.cli.resynth import resynth
 from slmkit.cli.run import run
 from slmkit.cli.show import show
@@ -56,6 +58,8 @@ app.command()(config)
 app.command("list")(list_parts)
 app.command()(show)
 app.command()(export)
+app.command()(report)
+app.command()(compare)
 app.command()(doctor)
 app.command()(prepare)
 app.add_typer(recipes, name="recipes")

@@ -21,7 +21,7 @@ def draw_curves(title: str, curves: Mapping[str, Curve]) -> str:
 
     Lines and letters that are no curve have the colour of the text around it.
     """
-    figure, axes = _figure(4.2, 2.5)
+    figure, axes = empty_figure(4.2, 2.5)
     for name, points in curves.items():
         held_out = name.startswith("dev")
         style = {"linestyle": "--", "marker": "o", "markersize": 3} if held_out else {}
@@ -36,7 +36,7 @@ def draw_curves(title: str, curves: Mapping[str, Curve]) -> str:
         for name, points in curves.items()
         if points
     ]
-    return _svg(figure, f"learning curve of {title}: {'; '.join(told)}")
+    return inline_svg(figure, f"learning curve of {title}: {'; '.join(told)}")
 
 
 def draw_spectrogram(path: Path, label: str) -> str:
@@ -48,7 +48,7 @@ def draw_spectrogram(path: Path, label: str) -> str:
 
     wav = torch.from_numpy(read_audio(path))
     mel = LogMel(hop_length=160, n_mels=64)(wav[None])[0].T.numpy()
-    figure, axes = _figure(4.2, 0.9)
+    figure, axes = empty_figure(4.2, 0.9)
     figure.set_layout_engine("none")
     axes.set_position((0, 0, 1, 1))
     axes.set_axis_off()
@@ -80,7 +80,8 @@ def carry_image(path: Path) -> str:
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
+def empty_figure(width: float, height: float) -> tuple[Any, Any]:
+    """A figure of so many inches and its axes, in the colours of a page."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -93,7 +94,8 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _svg(figure: Any, title: str) -> str:
+def inline_svg(figure: Any, title: str) -> str:
+    """A figure as an element of a page; its lines and letters take the colour of the text."""
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     svg = text.getvalue()
