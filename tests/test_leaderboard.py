@@ -91,6 +91,38 @@ def test_lines_stand_best_first_and_failures_last(three: list[Row]) -> None:
     assert table.first("pesq") is None
 
 
+def test_what_is_of_whole_tokenizers_or_of_recordings_stands_apart(three: list[Row]) -> None:
+    def more(row: Row, speed: float, cores: int = 2) -> Row:
+        values = {
+            "frame-rate/all": Value(50.0, 50.0, 50.0, 9, "Hz", "lower"),
+            "real-time-factor/all": Value(speed, speed, speed, 9, "", "lower"),
+            "abx/1": Value(speed, speed, speed, 9, "%", "lower"),
+            **row.values,
+            "wer/original": Value(1.0, 0.5, 2.0, 80, "%", "lower"),
+            "wer-shuffled/1": Value(100.0 + speed, 99.0, 130.0, 80, "%", "lower"),
+        }
+        return replace(row, values=values, machine={"cores": cores})
+
+    rows = [more(row, float(n)) for n, row in enumerate(three, 1)]
+    codebooks, whole = tables(rows)
+    assert codebooks.metrics == ("wer", "similarity", "abx", "pesq", "wer-shuffled")
+    assert whole.metrics == ("frame-rate", "real-time-factor")
+    assert [line.selection for line in whole.lines] == ["all"] * 3
+    assert [line.name for line in codebooks.lines].count("recordings original") == 1
+    assert codebooks.lines[0].reference, "best by far"
+    of_wer = standings(codebooks, "wer", matrix(codebooks, "wer"))
+    assert of_wer[:2] == ["", "best"], "and not ranked"
+    assert set(standings(codebooks, "wer-shuffled", matrix(codebooks, "wer-shuffled"))) == {""}
+    speeds = [line.row.tokenizer.name for line in whole.lines]
+    found = dict(zip(speeds, standings(whole, "real-time-factor", [[None] * 3] * 3), strict=True))
+    assert found == {"beta": "best", "alpha": "behind", "gamma": "behind"}
+    _, unlike = tables([*rows[:2], more(three[2], 0.1, cores=64)])
+    assert set(standings(unlike, "real-time-factor", [[None] * 3] * 3)) == {""}
+    assert set(standings(unlike, "frame-rate", [[None] * 3] * 3)) == {"best"}
+    assert "whole tokenizers" in page([codebooks, whole], [])
+    assert "on unlike machines" in markdown([unlike], [])
+
+
 def test_differences_are_those_of_the_paired_bootstrap(three: list[Row]) -> None:
     (table,) = tables(three)
     found = matrix(table, "wer")

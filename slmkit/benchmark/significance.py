@@ -80,8 +80,11 @@ def _across(
 
 
 def standings(table: Table, metric: str, differences: Matrix) -> list[Standing]:
-    """Of each line, where it stands beside the one of the best value."""
-    values = [line.get(metric) for line in table.lines]
+    """Of each line, where it stands beside the one of the best value; nothing for the recordings
+    themselves, and where nobody is best."""
+    if table.unranked(metric):
+        return ["" for _ in table.lines]
+    values = [None if line.reference else line.get(metric) for line in table.lines]
     numbers = [value.value if isinstance(value, Value) else None for value in values]
     first = table.first(metric)
     known = [number for number in numbers if number is not None]

@@ -18,6 +18,16 @@ from slmkit.benchmark.row_file import read_row
 
 ROWS = "rows"
 """Folder in which a benchmark leaves its rows, beside much else."""
+WHOLE = "all"
+"""Selection of what is measured of a tokenizer as a whole, such as its speed."""
+ORIGINAL = "original"
+"""Selection of what is measured of the recordings themselves, the same for all tokenizers."""
+CONTROLS = ("-shuffled",)
+"""Endings of metrics that show what the measuring makes of nothing; nobody is best in them."""
+OF_MACHINE = ("real-time-factor", "peak-memory")
+"""Beginnings of metrics that say as much of the machine as of the tokenizer."""
+PAPER = ("mutual-information", "probe-wer", "wer", "similarity")
+"""The metrics of the paper's table, which come first."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,11 @@ class Line:
     def name(self) -> str:
         """As people read it."""
         return f"{self.label} {self.selection}"
+
+    @property
+    def reference(self) -> bool:
+        """Whether it is of the recordings, beside which tokenizers are seen and not ranked."""
+        return self.selection == ORIGINAL
 
     def get(self, metric: str) -> Value | Failed | None:
         """The value of a metric, why there is none, or None where it was not asked for."""
@@ -49,24 +64,35 @@ class Table:
     rows: tuple[Row, ...]
     lines: tuple[Line, ...]
     metrics: tuple[str, ...]
+    whole: bool = False
 
     def first(self, metric: str) -> Value | None:
         """A value of the metric, for its unit and direction; None where it failed everywhere."""
         values = (line.get(metric) for line in self.lines)
         return next((value for value in values if isinstance(value, Value)), None)
 
+    def unranked(self, metric: str) -> str:
+        """Why nobody is best in a metric; nothing where somebody is."""
+        machines = [row.machine for row in self.rows]
+        if metric.endswith(CONTROLS):
+            return "control"
+        if metric.startswith(OF_MACHINE) and any(machine != machines[0] for machine in machines):
+            return "on unlike machines"
+        return ""
+
     @property
     def title(self) -> str:
         """Protocol and data, as people read them."""
         row = self.rows[0]
-        return f"{row.protocol.name} on {row.data.name}"
+        part = ", whole tokenizers" if self.whole else ""
+        return f"{row.protocol.name} on {row.data.name}{part}"
 
     @property
     def setting(self) -> list[str]:
         """What all rows share, with the hashes that say so."""
         row = self.rows[0]
         shared = [("protocol", row.protocol), ("data", row.data), *sorted(row.judges.items())]
-        return [f"{role} {thing.name} ({thing.hash[:SHOWN]})" for role, thing in shared]
+        return [f"{role} {thing.name} ({_short(thing.hash)})" for role, thing in shared]
 
 
 def find_rows(places: Iterable[Path]) -> list[Path]:
@@ -110,10 +136,13 @@ def tables(rows: Iterable[Row], tell_apart: bool = False) -> list[Table]:
     for row in known.values():
         by_setting.setdefault(row.setting, []).append(row)
     found = [
-        _table(sorted(group, key=lambda row: names[row.hash]), names)
+        table
         for group in by_setting.values()
+        for table in _tables(sorted(group, key=lambda row: names[row.hash]), names)
     ]
-    return sorted(found, key=lambda table: (-len(table.rows), table.title, table.setting))
+    return sorted(
+        found, key=lambda table: (-len(table.rows), table.setting, table.whole, table.title)
+    )
 
 
 def titles(found: Sequence[Table]) -> list[str]:
@@ -177,18 +206,39 @@ def _clashes(rows: Mapping[Path, Row]) -> Iterator[str]:
                     yield f"{file}: {key}: unit or direction are not those in {place}"
 
 
-def _table(rows: Sequence[Row], names: Mapping[str, str]) -> Table:
-    lines, metrics = [], []
+def _tables(rows: Sequence[Row], names: Mapping[str, str]) -> Iterator[Table]:
+    """One of selections of codebooks, and one of what is measured of whole tokenizers."""
+    selections: dict[str, set[str]] = {}
+    for row in rows:
+        for key in row.values:
+            metric, _, selection = key.rpartition("/")
+            selections.setdefault(metric, set()).add(selection)
+    whole = [metric for metric, some in selections.items() if some == {WHOLE}]
+    others = [metric for metric in selections if metric not in whole]
+    others.sort(key=lambda m: (m.endswith(CONTROLS), PAPER.index(m) if m in PAPER else len(PAPER)))
+    for metrics in filter(None, (others, whole)):
+        lines = list(_lines(rows, names, metrics))
+        lines.sort(key=lambda line: _order(line.get(metrics[0])))
+        yield Table(tuple(rows), tuple(lines), tuple(metrics), metrics is whole)
+
+
+def _lines(rows: Sequence[Row], names: Mapping[str, str], metrics: Sequence[str]) -> Iterator[Line]:
+    """A line for each tokenizer and selection that has one of these metrics; one for the recordings
+    themselves."""
+    heard = False
     for row in rows:
         keys = [key.rpartition("/") for key in row.values]
-        lines += [
-            Line(row, names[row.hash], selection)
-            for selection in dict.fromkeys(key[2] for key in keys)
-        ]
-        metrics += [key[0] for key in keys]
-    known = tuple(dict.fromkeys(metrics))
-    lines.sort(key=lambda line: _order(line.get(known[0])))
-    return Table(tuple(rows), tuple(lines), known)
+        for selection in dict.fromkeys(key[2] for key in keys if key[0] in metrics):
+            if selection != ORIGINAL:
+                yield Line(row, names[row.hash], selection)
+            elif not heard:
+                heard = True
+                yield Line(row, "recordings", selection)
+
+
+def _short(digest: str) -> str:
+    """So much of a hash as people compare; a name before it says nothing new."""
+    return digest.rpartition("-")[2][:SHOWN]
 
 
 def _order(value: Value | Failed | None) -> float:

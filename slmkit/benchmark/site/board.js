@@ -65,9 +65,13 @@ function ready(board) {
   });
   words.addEventListener("input", filter);
   selection.addEventListener("change", filter);
-  boxes.forEach((box) => box.addEventListener("change", () => {
-    for (const row of table.rows) row.cells[Number(box.value)].hidden = !box.checked;
-  }));
+  boxes.forEach((box) => {
+    const show = () => {
+      for (const row of table.rows) row.cells[Number(box.value)].hidden = !box.checked;
+    };
+    box.addEventListener("change", show);
+    show();
+  });
   board.querySelector(".controls").hidden = false;
   const first = heads.findIndex((head, column) => column > 0 && head.dataset.direction !== undefined);
   sort(Math.max(first, 0));

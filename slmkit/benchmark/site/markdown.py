@@ -25,7 +25,9 @@ def _measured(table: Table, title: str) -> list[str]:
     heads = []
     for metric in table.metrics:
         first = table.first(metric)
-        notes = (first.unit, BETTER[first.direction][0]) if first else ()
+        notes: tuple[str, ...] = ()
+        if first:
+            notes = (first.unit, table.unranked(metric) or BETTER[first.direction][0])
         heads.append(" ".join(filter(None, (metric, *notes))))
     marks = {m: standings(table, m, matrix(table, m)) for m in table.metrics}
     reasons: list[str] = []

@@ -18,10 +18,10 @@ TITLE = "SLMTokBench leaderboard"
 
 def page(tables: Sequence[Table], papers: Sequence[Published]) -> str:
     """The page of measured tables, and of figures that others published."""
-    rows = sum(len(found.rows) for found in tables)
+    rows = len({line.row.hash for found in tables for line in found.lines})
     body = [
-        f"<header><h1>{TITLE}</h1><p>{rows} measured rows in {len(tables)} tables. Rows of other "
-        f"protocols, data or judges never share a table: their figures cannot be compared.</p>"
+        f"<header><h1>{TITLE}</h1><p>{rows} measured tokenizers. Those of other protocols, data "
+        f"or judges never share a table: their figures cannot be compared.</p>"
         f"<p>{LEGEND}</p></header>",
         *(
             section(found, number, title)

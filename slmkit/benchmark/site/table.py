@@ -9,7 +9,7 @@ from html import escape
 from slmkit.benchmark.row import SHOWN, Failed, Row, Value
 from slmkit.benchmark.significance import Difference, Matrix, Standing, matrix, standings
 from slmkit.benchmark.site.wording import BETTER, MARKS, figure, interval, shared_n
-from slmkit.benchmark.standing import Line, Table
+from slmkit.benchmark.standing import CONTROLS, Line, Table
 from slmkit.recipe.report.shell import wide
 
 UNSEEN = '<span class="unseen">{}</span>'
@@ -27,7 +27,7 @@ def section(table: Table, number: int, title: str) -> str:
         f'<h2 id="{name}-title">{escape(title)}</h2>'
         f'<ul class="setting">{settings}</ul>{_controls(table, title)}'
         f'<p class="status" role="status"></p>{wide(_ranked(table, title, matrices), title)}'
-        f"{_differences(table, title, matrices)}{_measured(table)}</section>"
+        f"{_differences(table, title, matrices)}{'' if table.whole else _measured(table)}</section>"
     )
 
 
@@ -36,14 +36,17 @@ def _controls(table: Table, title: str) -> str:
     selections = dict.fromkeys(line.selection for line in table.lines)
     options = "".join(f"<option>{escape(selection)}</option>" for selection in selections)
     boxes = "".join(
-        f'<label><input type="checkbox" checked value="{number}"> {escape(metric)}</label>'
+        f'<label><input type="checkbox" value="{number}"'
+        f"{'' if metric.endswith(CONTROLS) else ' checked'}> {escape(metric)}</label>"
         for number, metric in enumerate(table.metrics, 1)
     )
+    unneeded = " hidden" if table.whole else ""
     return (
         f'<div class="controls" hidden><label>Tokenizer <input type="search" class="words" '
         f'placeholder="name or part" autocomplete="off"></label>'
-        f'<label>Codebooks <select class="selection"><option value="">all</option>{options}'
-        f'</select></label><details class="picker"><summary>Columns</summary><fieldset>'
+        f'<label{unneeded}>Codebooks <select class="selection"><option value="">all</option>'
+        f"{options}</select></label>"
+        f'<details class="picker"><summary>Columns</summary><fieldset>'
         f"<legend>Columns of {escape(title)}</legend>{boxes}</fieldset></details></div>"
     )
 
@@ -75,7 +78,8 @@ def _head(table: Table, metric: str) -> str:
     first, n = table.first(metric), shared_n(table, metric)
     if first is None:
         return f'<th scope="col" class="number"><span>{escape(metric)}</span></th>'
-    arrow, meaning = BETTER[first.direction]
+    unranked = table.unranked(metric)
+    arrow, meaning = (unranked, unranked) if unranked else BETTER[first.direction]
     counted = "" if n is None else f"n = {n}"
     notes = " · ".join(filter(None, [escape(first.unit), arrow, counted]))
     return (

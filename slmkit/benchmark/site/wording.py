@@ -15,8 +15,8 @@ MARKS: dict[Standing, tuple[str, str]] = {
 BETTER = {"lower": ("↓", "lower is better"), "higher": ("↑", "higher is better")}
 LEGEND = (
     "★ is the best value of a column; ≈ is not told apart from it by a paired bootstrap over "
-    "utterances (95%, nothing corrected for the number of comparisons); ? could not be compared. "
-    "Below each value stands its 95% interval."
+    "utterances (95%, nothing corrected for the number of comparisons, and chance in a training "
+    "not counted); ? could not be compared. Below each value stands its 95% interval."
 )
 
 
