@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accessibility import faults
+from browser import Browser
 from torch.utils.tensorboard import SummaryWriter
 
 from slmkit.api import DataError
@@ -126,3 +128,11 @@ def test_a_browser_opens_it_and_decodes_its_sounds(
     assert 'data-rows="2"' in seen
     assert 'data-wide="true"' in seen, "nothing is cut off on a narrow screen"
     assert "<title>toy · slmkit</title>" in seen
+
+
+@pytest.mark.browser
+def test_everybody_can_use_it(run: Path, chromium: str, tmp_path: Path) -> None:
+    page = write_report(run)
+    with Browser(chromium, tmp_path / "profile") as tab:
+        assert faults(tab, page) == []
+    assert 'aria-label="learning curve of evaluate: loss from 3 at step 0' in page.read_text()

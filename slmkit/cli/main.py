@@ -15,15 +15,18 @@ import typer
 import slmkit
 from slmkit.api import SlmkitError
 from slmkit.cli.ask import ask
+from slmkit.cli.compare import compare
 from slmkit.cli.config import config
 from slmkit.cli.convert_voice import convert_voice
 from slmkit.cli.decode import decode
 from slmkit.cli.doctor import doctor
 from slmkit.cli.encode import encode
 from slmkit.cli.export import export
+from slmkit.cli.leaderboard import leaderboard
 from slmkit.cli.list import list_parts
 from slmkit.cli.prepare import prepare
 from slmkit.cli.recipes import recipes
+from slmkit.cli.report import report
 from slmkit.cli.resynth import resynth
 from slmkit.cli.run import run
 from slmkit.cli.show import show
@@ -55,9 +58,12 @@ app.command()(config)
 app.command("list")(list_parts)
 app.command()(show)
 app.command()(export)
+app.command()(report)
+app.command()(compare)
 app.command()(doctor)
 app.command()(prepare)
 app.add_typer(recipes, name="recipes")
+app.add_typer(leaderboard, name="leaderboard")
 
 
 def _show_version(wanted: bool) -> None:

@@ -111,6 +111,38 @@ def proportion(hits: int, n: int) -> tuple[float, float, float]:
     return share, float(np.clip(low, 0.0, share)), float(np.clip(high, share, 1.0))
 
 
+def paired_differences(
+    systems: Sequence[Sequence[tuple[float, float]]], seed: int = 0, resamples: int = 1000
+) -> list[list[tuple[float, float, float]]]:
+    """`paired_difference` of each system [i] less each other one [j], all of the same items.
+
+    The draws are made once for all of them, so that many systems take little longer than two.
+    Raises DataError where there is nothing to divide by.
+    """
+    scores = np.asarray(systems, float)
+    if scores.ndim != 3 or scores.shape[2] != 2 or scores.shape[1] == 0:
+        raise DataError("no difference can be measured: there are no items that all systems share")
+    whole = scores.sum(axis=1)
+    if (whole[:, 1] == 0).any():
+        raise DataError("no difference can be measured: items of no length")
+    n = scores.shape[1]
+    drawn = np.random.default_rng(seed).integers(n, size=(resamples, n))
+    times = np.stack([np.bincount(draw, minlength=n) for draw in drawn]).astype(float)
+    sums = np.einsum("rn,snp->srp", times, scores, optimize=True)
+    values, tail = whole[:, 0] / whole[:, 1], 100 * (1 - LEVEL) / 2
+    found = []
+    for i, value in enumerate(values):
+        line = []
+        for j, other in enumerate(values):
+            some = (sums[i, :, 1] != 0) & (sums[j, :, 1] != 0)
+            ours, theirs = sums[i][some], sums[j][some]
+            apart = ours[:, 0] / ours[:, 1] - theirs[:, 0] / theirs[:, 1]
+            low, high = np.percentile(apart, [tail, 100 - tail])
+            line.append((float(value - other), float(low), float(high)))
+        found.append(line)
+    return found
+
+
 def measure(
     metric: Metric, name: str, split: str, pairs: Iterable[tuple[Any, Any]], **score: Any
 ) -> Result:

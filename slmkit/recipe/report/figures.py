@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 
-Curve = Sequence[tuple[int, float]]
+from slmkit.training.curves import Curve
+
 INK, FIRST, SECOND = "#777777", "#2f6fb5", "#c2571a"
 
 
-def curves_of(folder: Path) -> dict[str, Curve]:
-    """Scalars by name from the TensorBoard logs below a stage's folder: (step, value) pairs."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    curves: dict[str, list[tuple[int, float]]] = {}
-    for place in sorted({file.parent for file in folder.rglob("events.out.tfevents.*")}):
-        events = EventAccumulator(str(place), size_guidance={"scalars": 0})
-        events.Reload()
-        for name in events.Tags()["scalars"]:
-            if "loss" in name:
-                points = [(event.step, event.value) for event in events.Scalars(name)]
-                curves.setdefault(name, []).extend(points)
-    return {name: sorted(dict(points).items()) for name, points in curves.items()}
-
-
 def draw_curves(title: str, curves: Mapping[str, Curve]) -> str:
-    """An inline SVG of losses against steps; the held-out loss is dashed and dotted."""
-    figure, axes = _figure(4.2, 2.5)
+    """An inline SVG of losses against steps; the held-out loss is dashed and dotted.
+
+    Lines and letters that are no curve have the colour of the text around it.
+    """
+    figure, axes = empty_figure(4.2, 2.5)
     for name, points in curves.items():
         held_out = name.startswith("dev")
         style = {"linestyle": "--", "marker": "o", "markersize": 3} if held_out else {}
@@ -39,11 +30,17 @@ def draw_curves(title: str, curves: Mapping[str, Curve]) -> str:
     axes.set_xlabel("step", color=INK)
     axes.set_title(title, color=INK, fontsize=10)
     axes.legend(frameon=False, labelcolor=INK, fontsize=8)
-    return _svg(figure, f"learning curve of {title}")
+    told = [
+        f"{name} from {points[0][1]:.3g} at step {points[0][0]} to {points[-1][1]:.3g} at step "
+        f"{points[-1][0]}"
+        for name, points in curves.items()
+        if points
+    ]
+    return inline_svg(figure, f"learning curve of {title}: {'; '.join(told)}")
 
 
 def draw_spectrogram(path: Path, label: str) -> str:
-    """An <img> of a sound's log-mel spectrogram."""
+    """A <figure> of a sound's log-mel spectrogram."""
     import torch
 
     from slmkit.codecs.mel import LogMel
@@ -51,18 +48,18 @@ def draw_spectrogram(path: Path, label: str) -> str:
 
     wav = torch.from_numpy(read_audio(path))
     mel = LogMel(hop_length=160, n_mels=64)(wav[None])[0].T.numpy()
-    figure, axes = _figure(4.2, 1.3)
-    axes.imshow(
-        mel, origin="lower", aspect="auto", cmap="magma", vmin=-10, vmax=1,
-        extent=(0, len(wav) / 16000, 0, 64),
-    )  # fmt: skip
-    axes.set_yticks([])
-    axes.set_xlabel("seconds", color=INK, fontsize=8)
+    figure, axes = empty_figure(4.2, 0.9)
+    figure.set_layout_engine("none")
+    axes.set_position((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.imshow(mel, origin="lower", aspect="auto", cmap="magma", vmin=-10, vmax=1)
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=90, transparent=True)
+    # words of the page, not of the picture: they have the page's colours, dark or light
     return (
-        f'<img alt="log-mel spectrogram of {label}" '
+        f'<figure><img alt="log-mel spectrogram of {label}" '
         f'src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">'
+        f"<figcaption>{label}, {len(wav) / 16000:.1f} s</figcaption></figure>"
     )
 
 
@@ -83,7 +80,8 @@ def carry_image(path: Path) -> str:
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
+def empty_figure(width: float, height: float) -> tuple[Any, Any]:
+    """A figure of so many inches and its axes, in the colours of a page."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -96,14 +94,15 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _svg(figure: Any, title: str) -> str:
+def inline_svg(figure: Any, title: str) -> str:
+    """A figure as an element of a page; its lines and letters take the colour of the text."""
     text = io.StringIO()
-    figure.savefig(text, format="svg", transparent=True)
+    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     svg = text.getvalue()
-    svg = svg[svg.index("<svg") :]
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     # ids are only unique within one drawing: give each its own
-    mark = base64.b32encode(title.encode()).decode().strip("=").lower()
+    mark = f"svg{hashlib.sha256(title.encode()).hexdigest()[:8]}"
     svg = re.sub(r'id="([^"]+)"', rf'id="{mark}-\1"', svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{mark}-\1)", svg)
     svg = re.sub(r'xlink:href="#([^"]+)"', rf'xlink:href="#{mark}-\1"', svg)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
