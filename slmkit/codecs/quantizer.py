@@ -116,8 +116,6 @@ class ResidualQuantizer(nn.Module):
 
         These may be more than a step of training has: the averages are of `step_frames` a step.
         """
-        These may be more than a step of training has: the averages are of `step_frames` a step.
-        """
         left = latents.transpose(1, 2).reshape(-1, latents.shape[1])
         share = step_frames / len(left)
         for entries, sums, counts in zip(self.entries, self.sums, self.counts, strict=True):
