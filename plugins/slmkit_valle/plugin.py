@@ -38,3 +38,33 @@ def slmkit_backbones() -> list[Declaration]:
             can=Can(streaming=True, causal=True),
         )
     ]
+
+
+@dataclass(frozen=True)
+class LoadUslmOptions:
+    """The published files, and what they do not say."""
+
+    weights: str = option(help="USLM.pt, as published")
+    symbols: str = option(help="unique_text_tokens.k2symbols, as published beside it")
+    heads: int = option(16, "attention heads of a layer")
+    prefix_mode: int = option(
+        0, "how the refiner reads a prompt: 0 codebook by codebook, 1 all of them at once"
+    )
+    prompt_seconds: float = option(15.0, "seconds of a voice from which it goes on, at most")
+
+
+@hookimpl
+def slmkit_stages() -> list[Declaration]:
+    return [
+        Declaration(
+            name="load-uslm",
+            summary="the published USLM as a model of ours, ready to speak",
+            target="slmkit_valle.load:load",
+            options=LoadUslmOptions,
+            source="fnlp/USLM (SpeechTokenizer, Zhang et al. 2024)",
+            weights_licence="not stated",
+            uses=("tokenizer",),
+            leaves=("lm",),
+            trains=False,
+        )
+    ]
