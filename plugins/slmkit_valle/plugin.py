@@ -18,7 +18,8 @@ class ValleOptions:
     dropout: float = option(0.0, "of positions and of what a layer adds, while training")
 
     def __post_init__(self) -> None:
-        if min(self.width, self.layers, self.heads, self.hidden or 1) < 1:
+        hidden = 1 if self.hidden is None else self.hidden
+        if min(self.width, self.layers, self.heads, hidden) < 1:
             raise ValueError("width, layers, heads and hidden are at least 1")
         if self.width % (2 * self.heads):
             raise ValueError("width / heads is an even number")
