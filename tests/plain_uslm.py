@@ -16,7 +16,7 @@ State = dict[str, Tensor]
 WIDTH, LAYERS, HIDDEN, WORDS, CODES, BOOKS = 32, 2, 128, 24, 10, 8
 
 
-def random_state(bos: bool, seed: int = 0) -> State:
+def random_state(bos: bool, seed: int = 0, words: int = WORDS) -> State:
     """A state of tiny sizes under the published names; tied where the published one is."""
     draw = torch.Generator().manual_seed(seed)
 
@@ -25,8 +25,8 @@ def random_state(bos: bool, seed: int = 0) -> State:
 
     row = "word_embeddings.weight"
     state = {
-        f"ar_text_embedding.{row}": some(WORDS, WIDTH),
-        f"nar_text_embedding.{row}": some(WORDS, WIDTH),
+        f"ar_text_embedding.{row}": some(words, WIDTH),
+        f"nar_text_embedding.{row}": some(words, WIDTH),
         f"ar_audio_embedding.{row}": some(CODES + 1 + bos, WIDTH),
         "ar_text_position.alpha": torch.tensor([0.7]),
         "ar_audio_position.alpha": torch.tensor([1.3]),

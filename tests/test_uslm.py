@@ -10,15 +10,19 @@ import numpy as np
 import plain_uslm
 import pytest
 import torch
+import yaml
 from plain_uslm import BOOKS, CODES, State, ar_logits, nar_codes, random_state
 from slmkit_decoding.sounds import Sounds
 from slmkit_valle.published import read_checkpoint, read_symbols, sizes_of, uslm
 
-from slmkit.api import CodeSpec, Draft, MisfitError, Speech, Text, WeightsError
+import slmkit
+from slmkit.api import AudioError, CodeSpec, Draft, MisfitError, Speech, Text, WeightsError
 from slmkit.generation.loop import complete, stream
 from slmkit.generation.sampling import Sampling
+from slmkit.host import build
 from slmkit.lm.speechlm import SpeechLM
 from slmkit.lm.vocabulary import END_OF_SPEECH
+from slmkit.recipe.reader import open_reader
 from slmkit.testing.refiners import draws
 
 SPEC = CodeSpec(16000, 320, (CODES,) * BOOKS)
@@ -267,3 +271,40 @@ def test_the_published_sizes_fit() -> None:
     counted = sum(p.numel() for p in lm.backbone.parameters())
     assert counted == 12 * (4 * 1024**2 + 4 * 1024 + 2 * 4096 * 1024 + 5120 + 4096) + 2048 + 2
     assert lm.vocabulary.text.size == 512
+
+
+def test_a_run_reads_aloud_with_the_published_weights(tmp_path: Path) -> None:
+    table = tmp_path / "unique_text_tokens.k2symbols"
+    symbols = build("text", "phonemes").symbols
+    table.write_text("".join(f"{symbol} {at}\n" for at, symbol in enumerate(symbols)))
+    weights = saved(tmp_path / "USLM.pt", random_state(bos=False, words=100))
+    recipe = {
+        "name": "uslm",
+        "parts": {"tokenizer": {"part": "speechtokenizer", "filters": 4, "width": 16,
+                                "lstm_layers": 0, "entries": CODES}},
+        "stages": {"uslm": {"stage": "load-uslm", "weights": str(weights), "symbols": str(table),
+                            "heads": HEADS, "prompt_seconds": 2.0}},
+    }  # fmt: skip
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    run = tmp_path / "run"
+    slmkit.run(tmp_path / "recipe.yaml", output=run)
+    reader = open_reader(run)
+    assert reader.reading.goes_on
+    assert reader.lm.vocabulary.text.size == 100
+    with pytest.raises(MisfitError, match="give a voice"):
+        reader.read(["one two"], None, Sampling(), 1.0, 0)
+    tone = 0.3 * np.sin(np.arange(24000) * 0.05).astype(np.float32)
+    heard = reader.hear(tone, "voice.wav")
+    assert heard.shape == (BOOKS, 75)
+    with pytest.raises(MisfitError, match="tell what is said"):
+        reader.read(["one two"], heard, Sampling(), 1.0, 0)
+    with pytest.raises(AudioError, match="cut the voice"):
+        reader.hear(np.tile(tone, 2), "voice.wav")
+    drawn = Sampling(seed=1)
+    found = [reader.read(["one two"], heard, drawn, s, 3, "three")[0] for s in (0.4, 90.0)]
+    assert all(each.failure in (None, "endless", "repeated", "empty") for each in found)
+    ended = [each for each in found if each.failure is None]
+    symbols_of = len(reader.lm.vocabulary.encode("three one two"))
+    assert found[1].codes.shape[1] <= 16 * symbols_of + 1
+    for each in ended:
+        assert len(reader.sound(each.codes)) == 320 * each.codes.shape[1]
