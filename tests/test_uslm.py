@@ -16,7 +16,16 @@ from slmkit_decoding.sounds import Sounds
 from slmkit_valle.published import read_checkpoint, read_symbols, sizes_of, uslm
 
 import slmkit
-from slmkit.api import AudioError, CodeSpec, Draft, MisfitError, Speech, Text, WeightsError
+from slmkit.api import (
+    AudioError,
+    CodeSpec,
+    Draft,
+    MisfitError,
+    OptionsError,
+    Speech,
+    Text,
+    WeightsError,
+)
 from slmkit.generation.loop import complete, stream
 from slmkit.generation.sampling import Sampling
 from slmkit.host import build
@@ -241,6 +250,8 @@ def test_what_is_not_uslm_is_refused() -> None:
         model({**state, "ar_text_prenet.0.weight": torch.ones(1)})
     with pytest.raises(MisfitError, match="8 codebooks of 10"):
         uslm(state, SYMBOLS, CodeSpec(16000, 320, (CODES,) * 4), HEADS, 0, "USLM.pt")
+    with pytest.raises(OptionsError, match="all or before"):
+        build("decoding", "ar-nar", {"prompt": "some"})
     with pytest.raises(MisfitError, match="prefix mode 2"):
         uslm(state, SYMBOLS, SPEC, HEADS, 2, "USLM.pt")
     with pytest.raises(WeightsError, match="24 text ids for 31"):

@@ -207,32 +207,6 @@ def test_odd_sizes_are_refused(options: dict[str, Any]) -> None:
         build("backbone", "valle", {**SMALL, **options})
 
 
-def test_it_learns_what_only_the_end_of_the_text_tells() -> None:
-    """Each code is a letter of the text, read backwards: the first comes from the last."""
-
-    def fit(told: bool) -> float:
-        torch.manual_seed(0)
-        lm = model("flat")
-        lm.spec = SPEC
-        draw = np.random.default_rng(0)
-        optimizer = torch.optim.AdamW(lm.parameters(), lr=3e-3)
-        for _ in range(60):
-            grids = []
-            for _ in range(16):
-                letters = draw.integers(0, 9, 4)
-                text = "".join("abcdefgh "[i] for i in letters)
-                codes = np.tile(letters[::-1], (3, 1)).copy()
-                grids.append(lm.lay([Text(text), Speech(codes, learn=True)]))
-            batch = GridBatch.of(grids)
-            loss = lm.loss(batch if told else replace(batch, prefix=None))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        return float(loss.detach())
-
-    assert fit(told=True) < 2.0
-
-
 def test_answers_do_not_depend_on_what_else_is_asked() -> None:
     lm = model()
     asked = [each[:2] for each in examples()]
