@@ -105,6 +105,7 @@ VALUES: dict[tuple[str, str], Callable[[Path], dict[str, Any]]] = {
         "config": str(tiny_models.speechtokenizer(f / "config.json")),
     },
     ("stage", "compare-probes"): lambda _: {"first": "one", "second": "other"},
+    ("stage", "load-uslm"): lambda _: {"weights": "USLM.pt", "symbols": "names.k2symbols"},
     ("text", "hf"): lambda f: {"model": str(tiny_models.text(f / "text"))},
     ("backbone", "hf"): lambda f: {"model": str(tiny_models.llama(f / "llama"))},
     ("transcriber", "whisper"): lambda f: {"model": str(tiny_models.whisper(f / "whisper"))},

@@ -70,6 +70,7 @@ def test_delays_that_do_not_serve_are_refused(delays: list[int]) -> None:
         ("monologue", {"ahead": 3, "width": 16, "heads": 2}),
         ("monologue", {"ahead": 1, "delays": [0, 4, 0], "head": "linear"}),
         ("ar-nar", {"width": 16, "heads": 2, "layers": 1}),
+        ("ar-nar", {"width": 16, "heads": 2, "layers": 1, "start": False}),
         ("soundstorm", {"width": 16, "heads": 2, "layers": 1, "steps": 3}),
     ],
 )

@@ -101,6 +101,16 @@ def test_the_vocabulary_keeps_every_id_when_it_grows() -> None:
     assert Vocabulary.from_dict(small.text, small.to_dict()).hash == small.hash
 
 
+def test_what_is_not_spelt_is_not_written() -> None:
+    words = vocabulary()
+    sosp, marks = words.id_of(START_OF_SPEECH), [words.id_of(n) for n in ("<eoh>", "<eoa>")]
+    spelt = [index for each in words.written for index in each]
+    assert spelt == [*range(len(LETTERS)), sosp, *marks]
+    words.text.spells = False
+    unspelt = words.extend(Section.special("[tq]"))
+    assert [index for each in unspelt.written for index in each] == [sosp, *marks, words.size]
+
+
 def test_the_vocabulary_refuses_what_it_has_no_ids_for() -> None:
     words = vocabulary()
     with pytest.raises(VocabularyError, match="<tq>"):

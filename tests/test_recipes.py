@@ -33,6 +33,11 @@ MEASURED = {
     "hybrid": {
         f"{name}/{metric}" for name in ARRANGEMENTS for metric in ("answer-exact", "heard-exact")
     },
+    "uslm": {
+        f"{name}{metric}"
+        for name in ("", "new-voice/", "chunks/")
+        for metric in ("wer", "similarity", "failed", "weights/refiner")
+    },
     "unit-hifigan": {
         f"{metric}/{name}"
         for name in ("vocoder", "baseline")
@@ -118,6 +123,8 @@ GIVEN = {
     ("speechgpt", "paper"): SYSTEM,
     ("speechgpt", "released"): SYSTEM,
     ("unit-hifigan", "paper"): UNITS,
+    ("uslm", "paper"): ["corpus.manifest", "tokenizer.weights"],
+    ("uslm", "released"): ["tokenizer.weights", "uslm.weights", "uslm.symbols"],
     ("speechtokenizer", "recorded"): ["corpus.manifest"],
     ("speechtokenizer", "paper"): ["corpus.manifest", "teacher.model"],
     ("encodec", "recorded"): ["corpus.manifest"],

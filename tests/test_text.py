@@ -162,3 +162,21 @@ def test_phonemes_of_another_language_are_fitted(tmp_path: Path) -> None:
     assert again.encode("süße Äpfel") == part.encode("süße Äpfel")
     with pytest.raises(OptionsError, match="no-such"):
         build("text", "phonemes", {"language": "no-such"}).encode("a")
+
+
+def test_phonemes_of_a_published_model_keep_its_ids() -> None:
+    plain = build("text", "phonemes")
+    symbols = ["<pad>", "<bos>", "<eos>", *sorted(plain.symbols, reverse=True)]
+    part = build("text", "phonemes", {"symbols": symbols, "rows": 512, "ends": True})
+    assert part.size == 512
+    ids = part.encode("a red house")
+    assert [ids[0], ids[-1]] == [1, 2]
+    assert [symbols[index] for index in ids[1:-1]] == [
+        plain.symbols[index] for index in plain.encode("a red house")
+    ]
+    assert part.decode([*ids, 511]) == plain.decode(plain.encode("a red house"))
+    part.fit(["süße Äpfel"])
+    assert part.symbols == tuple(symbols), "its symbols are all that it was trained with"
+    for options in ({"ends": True}, {"rows": 5}, {"symbols": symbols, "rows": 5}):
+        with pytest.raises(OptionsError):
+            build("text", "phonemes", options)

@@ -52,6 +52,15 @@ def test_a_voice_is_another_utterance_of_the_same_speaker(store: TokenStore) -> 
     assert len(drawn) > 1
 
 
+def test_who_is_not_known_is_nobodys_voice(store: TokenStore) -> None:
+    unknown = [replace(each, speaker=None) for each in UTTERANCES[:4]]
+    of = spoken([*unknown, *UTTERANCES[4:]], store, "train", ["answer"], 1.0)
+    voices = {one.id: voice for one, voice in of.pairs(0)}
+    assert [voices[each.id] for each in unknown] == [None] * 4
+    assert voices["u4"] is not None
+    assert voices["u4"].speaker == "one"
+
+
 def test_an_example_is_the_question_and_its_answer(store: TokenStore) -> None:
     of = spoken(UTTERANCES, store, "train", ["answer"], 0.5)
     one, voice = UTTERANCES[1], UTTERANCES[2]

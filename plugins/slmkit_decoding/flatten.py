@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from slmkit.api import NoOptions, Segment, Speech, State
+from slmkit.api import Segment, Speech, State
 from slmkit.lm.layouts import flatten
 from slmkit.lm.vocabulary import END_OF_SPEECH, Vocabulary
+from slmkit_decoding.plugin import FlattenOptions
 from slmkit_decoding.spans import Spans, only
 
 
@@ -18,10 +19,13 @@ class Flatten(Spans):
     With k codebooks, frame t lies at steps t*k .. t*k + k - 1, coarse codebook first:
 
         text text <sosp> c00 c01 c10 c11 c20 c21 <eosp> text
+
+    Without `start` there is no `<sosp>`: nothing predicts a first frame, as VALL-E was published.
     """
 
-    def __init__(self, options: NoOptions) -> None:
+    def __init__(self, options: FlattenOptions) -> None:
         self.options = options
+        self.begins = options.start
 
     def body(self, ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
         return np.append(flatten(ids), [[vocabulary.id_of(END_OF_SPEECH)]], axis=1)

@@ -8,6 +8,15 @@ from slmkit.api import Can, Declaration, hookimpl, option
 
 
 @dataclass
+class FlattenOptions:
+    """Whether speech has a first step of its own."""
+
+    start: bool = option(
+        True, "<sosp> stands before speech; false: nothing does, and no answer begins speech"
+    )
+
+
+@dataclass
 class DelayOptions:
     """How far each codebook lies behind the first."""
 
@@ -83,6 +92,25 @@ class RefinerOptions:
 
 
 @dataclass
+class ValleNarOptions(RefinerOptions):
+    """The size of the network, and what it reads of a voice."""
+
+    prompt: str = option(
+        "all", "codebooks of a prompt that are read: all, or those before the one due"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.prompt not in ("all", "before"):
+            raise ValueError(f"prompt is all or before, not '{self.prompt}'")
+
+
+@dataclass
+class ArNarOptions(ValleNarOptions, FlattenOptions):
+    """The refiner, and whether speech has a first step of its own."""
+
+
+@dataclass
 class SoundStormOptions(RefinerOptions):
     """The size of the network, and how often it goes over the first fine codebook."""
 
@@ -102,6 +130,7 @@ def slmkit_layouts() -> list[Declaration]:
             name="flatten",
             summary="one stream: the codebooks of a frame one after another, frame by frame",
             target="slmkit_decoding.flatten:Flatten",
+            options=FlattenOptions,
             source="AudioLM (Borsos et al. 2022); of one codebook: GSLM (Lakhotia et al. 2021)",
             can=Can(streaming=True, causal=True),
         ),
@@ -158,7 +187,7 @@ def slmkit_refiners() -> list[Declaration]:
             name="valle-nar",
             summary="codebook after codebook, each at once, from text, a voice and those before",
             target="slmkit_decoding.valle_nar:ValleNar",
-            options=RefinerOptions,
+            options=ValleNarOptions,
             source="VALL-E (Wang et al. 2023)",
             can=Can(),
         ),
@@ -226,7 +255,7 @@ def slmkit_decodings() -> list[Declaration]:
             name="ar-nar",
             summary="flatten + linear for the first codebook, valle-nar for the others",
             target="slmkit_decoding.strategies:ArNar",
-            options=RefinerOptions,
+            options=ArNarOptions,
             source="VALL-E (Wang et al. 2023)",
             can=Can(causal=True),
         ),

@@ -96,7 +96,14 @@ class Spans(Layout):
         raise MisfitError(f"the layout {type(self).__name__} has no stream for text beside speech")
 
     def _start(self, vocabulary: Vocabulary) -> np.ndarray:
-        return self._in_first([vocabulary.id_of(START_OF_SPEECH)], vocabulary)
+        marks = [vocabulary.id_of(START_OF_SPEECH)] if self.begins else []
+        return self._in_first(marks, vocabulary)
+
+    def _first(self, vocabulary: Vocabulary) -> tuple[range, ...]:
+        """What tells that speech has begun: `<sosp>`, or where there is none, what stands in it."""
+        if self.begins:
+            return (only(vocabulary.id_of(START_OF_SPEECH)),)
+        return self.speakable(self.begun(), (), vocabulary)
 
     def _in_first(self, ids: Sequence[int], vocabulary: Vocabulary) -> np.ndarray:
         laid = np.full((self._count(vocabulary), len(ids)), NOTHING, dtype=np.int64)
@@ -147,12 +154,14 @@ class Spans(Layout):
             if after is None:
                 return pieces, self.open(vocabulary)
             return pieces, {**after, "skipped": state.get("skipped", 0)}
-        if tokens[0] == vocabulary.id_of(START_OF_SPEECH):
+        if any(tokens[0] in each for each in self._first(vocabulary)):
             nothing_yet = Speech(np.zeros((vocabulary.codebooks, 0), dtype=np.int64))
-            return (
-                [*self.close(state, vocabulary), nothing_yet],
-                {**self.begun(), "speaking": True},
-            )
+            pieces = [*self.close(state, vocabulary), nothing_yet]
+            state = {**self.begun(), "speaking": True}
+            if self.begins:
+                return pieces, state
+            begun, state = self.step(tokens, state, vocabulary)
+            return [*pieces, *begun], state
         return _take_text(tokens[0], state, vocabulary)
 
     def close(self, state: State, vocabulary: Vocabulary) -> list[Segment]:
@@ -166,7 +175,10 @@ class Spans(Layout):
     ) -> tuple[range, ...]:
         if state["speaking"]:
             return self.speakable(state, picked, vocabulary)
-        return () if picked else vocabulary.written
+        if picked:
+            return ()
+        unmarked = () if self.begins else self._first(vocabulary)
+        return (*vocabulary.written, *unmarked)
 
 
 def possible(state: State, codebook: int, frame: int, vocabulary: Vocabulary) -> range:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from slmkit.api import CodeSpec, Decoding, Generator, MisfitError, NoOptions, Refinement
 from slmkit.lm.layouts import check_delays
 from slmkit_decoding.plugin import (
+    ArNarOptions,
     DelayOptions,
     DepthOptions,
     DepthStrategyOptions,
     MonologueOptions,
-    RefinerOptions,
     SoundStormOptions,
 )
 
@@ -93,11 +94,12 @@ class Monologue(Decoding):
 class ArNar(Decoding):
     """The first codebook step by step, the others by `valle-nar`, each at once."""
 
-    def __init__(self, options: RefinerOptions) -> None:
+    def __init__(self, options: ArNarOptions) -> None:
         self.options = options
 
     def plan(self, spec: CodeSpec) -> tuple[Generator, Refinement]:
-        return _refined(spec, "valle-nar", dataclasses.asdict(self.options))
+        values = dataclasses.asdict(self.options)
+        return _refined(spec, "valle-nar", values, {"start": values.pop("start")})
 
 
 class SoundStorm(Decoding):
@@ -111,11 +113,15 @@ class SoundStorm(Decoding):
 
 
 def _refined(
-    spec: CodeSpec, refiner: str, options: Mapping[str, Any]
+    spec: CodeSpec,
+    refiner: str,
+    options: Mapping[str, Any],
+    layout: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[Generator, Refinement]:
     if spec.codebooks < 2:
         raise MisfitError(f"the refiner '{refiner}' completes codebooks, and there is only one")
-    return Generator("flatten", "linear", codebooks=1), Refinement(refiner, options)
+    first = Generator("flatten", "linear", dict(layout), codebooks=1)
+    return first, Refinement(refiner, options)
 
 
 def _one_behind(delays: list[int] | None, spec: CodeSpec) -> list[int]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from slmkit.api import CodeSpec, Draft, Refiner
-from slmkit_decoding.plugin import RefinerOptions
+from slmkit_decoding.plugin import ValleNarOptions
 from slmkit_decoding.sounds import UNKNOWN, Sounds, embed_known, one_of
 
 PREFIX_CHANCE = 0.5
@@ -29,13 +29,14 @@ class ValleNar(nn.Module, Refiner):
 
     Which codebook is due is told by adaptive layer norms; a frame is read as the sum of the
     codebooks before it, and a prompt's as the sum of all. One codebook is trained at a time, and
-    in generation each takes one pass and the best code everywhere.
+    in generation each takes one pass and the best code everywhere. With `prompt: before` a prompt,
+    too, is read up to the codebook before the one due (the published code's prefix mode 0).
     """
 
-    def __init__(self, options: RefinerOptions, spec: CodeSpec, given: int, words: int) -> None:
+    def __init__(self, options: ValleNarOptions, spec: CodeSpec, given: int, words: int) -> None:
         super().__init__()
         sizes, width = spec.codebook_sizes, options.width
-        self.given = given
+        self.given, self.whole_prompt = given, options.prompt == "all"
         self.text = nn.Embedding(words, width)
         self.codes = nn.ModuleList(nn.Embedding(size, width) for size in sizes)
         self.stages = nn.Embedding(len(sizes) - given, width)
@@ -71,7 +72,10 @@ class ValleNar(nn.Module, Refiner):
         """Scores [b, n, size] of a stage's codebook."""
         codes = sounds.codes.clone()
         hidden = codes[:, self.given + stage :]
-        hidden.masked_fill_(sounds.target[:, None], UNKNOWN)
+        if self.whole_prompt:
+            hidden.masked_fill_(sounds.target[:, None], UNKNOWN)
+        else:
+            hidden.fill_(UNKNOWN)
         text = self.text(sounds.text) + sinusoids(sounds.text.shape[1], self.text.weight)
         speech = embed_known(self.codes, codes) + sinusoids(codes.shape[2], self.text.weight)
         x = torch.cat([text, speech], dim=1)

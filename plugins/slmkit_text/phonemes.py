@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from slmkit.api import DataError, MissingDependencyError, OptionsError, TextTokenizer
-from slmkit_text.plugin import PhonemesOptions
+from slmkit_text.plugin import BOS, EOS, PhonemesOptions
 
 FILE = "symbols.json"
 WORD = "_"
@@ -28,45 +28,50 @@ class Phonemes(TextTokenizer):
     """What espeak-ng would pronounce, a phoneme an id, as VALL-E and USLM write their text.
 
     Stress and ties are left out, punctuation stays. The symbols are those of English unless `fit`
-    meets others; ids follow their code points. Not every letter of a text can be had back:
-    `decode` gives the phonemes.
+    meets others; ids follow their code points. Symbols that are given (those of a published model)
+    keep their order and learn of no others. Not every letter of a text can be had back: `decode`
+    gives the phonemes.
     """
 
     spells = False
 
     def __init__(self, options: PhonemesOptions) -> None:
-        self.language = options.language
+        self.options, self.language = options, options.language
         self._pronounce = lru_cache(maxsize=4096)(self._pronounced)
-        self._set({*ENGLISH.split(" "), *PUNCTUATION, WORD})
+        self._set(options.symbols or sorted({*ENGLISH.split(" "), *PUNCTUATION, WORD}))
 
-    def _set(self, symbols: Iterable[str]) -> None:
-        self.symbols = tuple(sorted(symbols))
+    def _set(self, symbols: Sequence[str]) -> None:
+        self.symbols = tuple(symbols)
         self._ids = {symbol: index for index, symbol in enumerate(self.symbols)}
 
     @property
     def size(self) -> int:
-        """Number of symbols."""
-        return len(self.symbols)
+        """Number of symbols, or of rows, where more were asked for."""
+        return self.options.rows or len(self.symbols)
 
     def fit(self, texts: Iterable[str]) -> None:
-        """Add the symbols of these texts to those that are known."""
+        """Add the symbols of these texts to those that are known, unless they were given."""
+        if self.options.symbols:
+            return
         found = {symbol for text in texts for symbol in self._pronounce(text)}
-        self._set({*self.symbols, *found})
+        self._set(sorted({*self.symbols, *found}))
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text. Raises DataError for a script that the language does not have, and for
         a phoneme that is not among the symbols."""
         try:
-            return [self._ids[symbol] for symbol in self._pronounce(text)]
+            ids = [self._ids[symbol] for symbol in self._pronounce(text)]
         except KeyError as error:
             raise DataError(
                 f"{text[:40]!r} is pronounced with {error.args[0]!r}, which is not among the "
                 f"{self.size} symbols of the text tokenizer 'phonemes': fit it on such texts"
             ) from None
+        return [self._ids[BOS], *ids, self._ids[EOS]] if self.options.ends else ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """The phonemes of ids, words apart."""
-        return "".join(self.symbols[index] for index in ids).replace(WORD, " ")
+        known = (self.symbols[index] for index in ids if index < len(self.symbols))
+        return "".join(s for s in known if s not in (BOS, EOS)).replace(WORD, " ")
 
     def _pronounced(self, text: str) -> tuple[str, ...]:
         text = " ".join(text.split())

@@ -26,11 +26,26 @@ class HfTextOptions:
     model: str = option(help="folder or hub id of a tokenizer of transformers")
 
 
+BOS, EOS = "<bos>", "<eos>"
+
+
 @dataclass(frozen=True)
 class PhonemesOptions:
     """Options of `phonemes`."""
 
     language: str = option("en-us", "as espeak-ng names it")
+    symbols: list[str] = option(
+        help="symbols in the order of their ids; none: those of English, and what is fitted",
+        default_factory=list,
+    )
+    rows: int = option(0, "ids, of which the last stand for nothing; 0: one for each symbol")
+    ends: bool = option(False, "<bos> before and <eos> behind a text, two of the symbols")
+
+    def __post_init__(self) -> None:
+        if self.ends and not {BOS, EOS} <= set(self.symbols):
+            raise ValueError(f"with ends, {BOS} and {EOS} are among the symbols")
+        if self.rows and not 0 < len(self.symbols) <= self.rows:
+            raise ValueError("rows are as many as the symbols that are given, or more")
 
 
 @hookimpl

@@ -94,6 +94,7 @@ def sampling_of(options: EvaluateTtsOptions, lm: SpeechLM, seed: int) -> Samplin
         top_p=options.top_p,
         most=longest_speech(lm, frames) + 1,
         stop=(STOP,),
+        refine_frames=options.refine_frames,
         seed=seed,
     )
 

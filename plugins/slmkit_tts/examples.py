@@ -30,14 +30,16 @@ class Spoken:
         return codes
 
     def pairs(self, seed: int) -> Iterator[tuple[Utterance, Utterance | None]]:
-        """Each utterance with another one of its speaker, if there is one and it is wanted."""
+        """Each utterance with another one of its speaker, if there is one and it is wanted; who
+        spoke is known by name, and what has none is nobody's voice."""
         voices: dict[str | None, list[Utterance]] = {}
         for utterance in self.utterances:
             voices.setdefault(utterance.speaker, []).append(utterance)
         draw = random.Random(seed)
         for utterance in self.utterances:
             others = voices[utterance.speaker]
-            if self.reading.prompt_frames == 0 or len(others) < 2:
+            unknown = utterance.speaker is None
+            if self.reading.prompt_frames == 0 or unknown or len(others) < 2:
                 yield utterance, None
                 continue
             at = draw.randrange(len(others) - 1)

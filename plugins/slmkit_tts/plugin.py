@@ -37,6 +37,9 @@ class EvaluateTtsOptions:
     temperature: float = option(1.0, "0 takes the best token always")
     top_k: int = option(0, "keep the k best tokens; 0: all")
     top_p: float = option(1.0, "nucleus sampling; 1: all")
+    refine_frames: int = option(
+        0, "a refiner completes so many frames at a time as they come; 0: when all are there"
+    )
     sounds: int = option(3, "texts whose sounds are kept for the report")
     label: str = option("", "stands before the names of its results, to tell strategies apart")
 

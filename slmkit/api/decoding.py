@@ -27,7 +27,12 @@ class Layout(ABC):
     """Segments laid on a grid [streams, steps], and read back without loss.
 
     The state of a reader is a value: what was read before the next step.
+
+    Attributes:
+        begins: whether an answer can begin speech; False: it goes on with a prompt's alone.
     """
+
+    begins: bool = True
 
     @abstractmethod
     def streams(self, spec: CodeSpec) -> int:

@@ -18,6 +18,9 @@ def speak(
         Path | None,
         typer.Option(help="sound in whose voice it is said; its first seconds are heard"),
     ] = None,
+    voice_text: Annotated[
+        str, typer.Option(help="what is said in that sound, for models that go on from it (USLM)")
+    ] = "",
     stage: Annotated[
         str | None, typer.Option(help="whose model speaks; default: the last that can")
     ] = None,
@@ -42,7 +45,7 @@ def speak(
     if voice is not None:
         wav = read_audio(voice, reader.tokenizer.spec.sample_rate)
         heard = reader.hear(wav, str(voice))
-    (said,) = reader.read([text], heard, sampling, longest, retries)
+    (said,) = reader.read([text], heard, sampling, longest, retries, voice_text)
     if said.failure is not None:
         times = "once" if said.tries == 1 else f"{said.tries} times"
         raise SlmkitError(

@@ -16,6 +16,7 @@ from slmkit.api import Progress, Segment, Segments, Text
 from slmkit.generation.loop import complete
 from slmkit.generation.sampling import Sampling
 from slmkit.lm.speechlm import SpeechLM
+from slmkit.lm.vocabulary import END_OF_SPEECH
 
 Failure = Literal["empty", "endless", "repeated"]
 FAILURES: tuple[Failure, ...] = ("empty", "endless", "repeated")
@@ -68,6 +69,9 @@ def attempts(
             for row, at, answer in zip(rows, streams, answers, strict=True):
                 codes = codes_of(answer, lm.spec.codebooks)
                 failure = failure_of(answer, codes, watch.repeating(at), sampling.stop)
+                if failure == "endless" and END_OF_SPEECH in sampling.stop and not watch.over(at):
+                    # <eosp> stands in no text: only it ends what is neither long nor repeated
+                    failure = None
                 found[row] = Attempt(codes, failure, number + 1)
             progress(sum(not each.failure for each in found.values()), len(prompts))
     return [found[row] for row in range(len(prompts))]
@@ -87,7 +91,11 @@ class Watch:
         for piece in pieces:
             if not isinstance(piece, Text):
                 said.extend(piece.codes[0].tolist())
-        return len(said) > self.limits[row] or self.repeating(row)
+        return self.over(row) or self.repeating(row)
+
+    def over(self, row: int) -> bool:
+        """Whether a row has said more than it may."""
+        return len(self.said[row]) > self.limits[row]
 
     def repeating(self, row: int) -> bool:
         """Whether a row's first codebook has been periodic for too long."""

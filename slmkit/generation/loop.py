@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from slmkit.api import Segment, Segments, SlmkitError, State
+from slmkit.api import MisfitError, Segment, Segments, SlmkitError, State
 from slmkit.generation.picker import Picker
 from slmkit.generation.refining import refine, refined
 from slmkit.generation.sampling import Sampling
@@ -130,12 +130,19 @@ def _read(lm: SpeechLM, prompts: Sequence[Grid], most: int) -> tuple[Tensor, Sta
     padded = bool((batch.lengths < longest).any())
     batch = batch.to(device)
     cache = lm.empty_state(len(prompts), longest + most)
-    hidden, cache = lm.step(batch.tokens, cache, batch.lengths if padded else None)
+    lengths = batch.lengths if padded else None
+    hidden, cache = lm.step(batch.tokens, cache, lengths, batch.prefix)
     return hidden[torch.arange(len(prompts), device=device), batch.lengths - 1], cache
 
 
 def _opened(lm: SpeechLM, prompt: Grid) -> State:
-    """The state of a reader behind a prompt."""
+    """The state of a reader behind a prompt. Raises MisfitError for one that begins no speech,
+    where answers cannot."""
+    if not lm.layout.begins and (prompt.going is None or not prompt.going.shape[1]):
+        raise MisfitError(
+            "this model begins no speech by itself: its prompt must end within speech, of at least "
+            "one frame (give a voice, and what is said in it)"
+        )
     opened: State = (
         lm.layout.open(lm.vocabulary)
         if prompt.going is None

@@ -79,7 +79,16 @@ class Picker:
         if mask is not None:
             scores = scores.masked_fill(mask, -torch.inf)
         said = [self.said[stream][row] for row in rows] if self.window else ()
-        return choose(scores, choice, [self.draws[row] for row in rows], said)
+        chosen = choose(scores, choice, [self.draws[row] for row in rows], said)
+        if self.sampling.ends_at_best:
+            best = scores.argmax(dim=-1)
+            chosen = torch.where(self._stopping(stream).to(best.device)[best], best, chosen)
+        return chosen
+
+    def _stopping(self, stream: int) -> Tensor:
+        """Bool [a], the stream's tokens that end an answer."""
+        stops: Tensor = self.lm.alphabets[stream].mask([range(s, s + 1) for s in self.stops])  # type: ignore[operator]
+        return stops
 
     def _remember(self, stream: int, tokens: Sequence[int]) -> None:
         for said, token in zip(self.said[stream], tokens, strict=True):
@@ -104,7 +113,7 @@ class Picker:
             alphabet = self.lm.alphabets[stream]
             mask = ~alphabet.mask(ranges)  # type: ignore[operator]
             if not self.may_stop:
-                mask |= alphabet.mask([range(stop, stop + 1) for stop in self.stops])  # type: ignore[operator]
+                mask |= self._stopping(stream)
             self.possible[key] = self._choice(ranges), mask if bool(mask.any()) else None
         return self.possible[key]
 

@@ -12,7 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slmkit.api import AudioError, Codes, DataError, MisfitError, Tokenizer, Vocoder
+from slmkit.api import (
+    AudioError,
+    Codes,
+    DataError,
+    MisfitError,
+    Segment,
+    Text,
+    Tokenizer,
+    Vocoder,
+)
 from slmkit.data.audio import Wave, is_silent
 from slmkit.generation.attempts import Attempt, attempts
 from slmkit.generation.measuring import longest_speech
@@ -20,6 +29,8 @@ from slmkit.generation.sampling import Sampling
 from slmkit.lm.reading import Reading
 from slmkit.lm.speechlm import SpeechLM
 
+FRAMES = 1 << 30
+"""More than any speech has."""
 SHORTEST_VOICE = 1.0
 """Seconds of a voice, below which little of it is heard."""
 
@@ -47,6 +58,12 @@ class Reader:
             )
         if is_silent(wav):
             raise AudioError(f"{name}: it is silent, no voice is heard in it")
+        most = self.reading.prompt_frames / spec.frame_rate
+        if self.reading.goes_on and seconds > most:
+            raise AudioError(
+                f"{name}: {seconds:.2f} s are more than the {most:g} s from which this model goes "
+                "on: cut the voice, and what is said in it"
+            )
         enough = (self.reading.prompt_frames + 1) * spec.hop_length + spec.sample_rate
         heard = torch.from_numpy(wav[:enough])[None]
         codes = self.tokenizer.encode(heard, torch.tensor([heard.shape[1]]))
@@ -60,18 +77,38 @@ class Reader:
         sampling: Sampling,
         seconds: float,
         retries: int,
+        said: str = "",
     ) -> list[Attempt]:
-        """Say texts in one voice, each in at most so many seconds. Raises DataError for a text
-        without words or with characters that the model cannot read."""
+        """Say texts in one voice, each in at most so many seconds; `said` is what the voice says,
+        for models that go on from it. Raises DataError for a text without words or with characters
+        that the model cannot read, MisfitError."""
         for text in texts:
             if not text.strip():
                 raise DataError("there is nothing to say: the text is empty")
+        self._check_said(voice, said)
         frames = round(seconds * self.lm.spec.frame_rate)
         steps = longest_speech(self.lm, frames) + 2
-        sampling = replace(sampling, most=steps, stop=(self.reading.stop,))
-        prompts = [self.reading.question(text, voice) for text in texts]
-        limits = [frames] * len(texts)
+        best = self.reading.ends_at_best
+        sampling = replace(sampling, most=steps, stop=(self.reading.stop,), ends_at_best=best)
+        prompts = [self.reading.question(text, voice, said) for text in texts]
+        limits = [min(frames, self._most_frames(prompt)) for prompt in prompts]
         return attempts(self.lm, prompts, sampling, limits, len(texts), retries, _unseen)
+
+    def _check_said(self, voice: np.ndarray | None, said: str) -> None:
+        """Raise MisfitError where what a voice says is missing, or told in vain."""
+        goes_on = self.reading.goes_on
+        if goes_on and voice is not None and not said.strip():
+            raise MisfitError(
+                "this model goes on from its voice: tell what is said in it (--voice-text)"
+            )
+        if said.strip() and (voice is None or not goes_on):
+            why = "there is no voice" if voice is None else "this model need not know it"
+            raise MisfitError(f"what the voice says is told in vain, {why}: leave it out")
+
+    def _most_frames(self, prompt: Sequence[Segment]) -> int:
+        """Frames that a prompt's text may take at most."""
+        written = "".join(segment.text for segment in prompt if isinstance(segment, Text))
+        return self.reading.frames_per_symbol * len(self.lm.vocabulary.encode(written)) or FRAMES
 
     def sound(self, codes: np.ndarray) -> Tensor:
         """The wave [n] of codes [k, t]."""

@@ -71,6 +71,10 @@ class Sampling(Choice):
         speech: how codes are chosen, where that is not how text is.
         guidance: how far scores move away from those without the condition, 1: not at all
             (classifier-free guidance, Ho and Salimans 2022); see `loop.steps`.
+        ends_at_best: a stop token is chosen also where it is only the best one and not the one
+            drawn (VALL-E's published code).
+        refine_frames: a refiner completes so many frames at a time as soon as they are there, each
+            after those before it; 0: an utterance once it is over.
         until: asked after each step of a row with its number and the pieces that the step has
             finished; true ends the answer there.
     """
@@ -81,10 +85,17 @@ class Sampling(Choice):
     seed: int = 0
     speech: Choice | None = None
     guidance: float = 1.0
+    ends_at_best: bool = False
+    refine_frames: int = 0
     until: Callable[[int, Sequence[Segment]], bool] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.refine_frames < 0:
+            raise SlmkitError(
+                f"sampling: refine_frames {self.refine_frames} must be at least 1, or 0 for "
+                "whole utterances"
+            )
         if self.most < 1 or not 0 <= self.least <= self.most or self.guidance < 0:
             raise SlmkitError(
                 f"sampling: most {self.most} must be at least 1, least {self.least} between 0 and "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ class Grid:
         spans: for each segment, the half-open range of steps in which it lies.
         drafts: what a refiner learns, each with its codes [k, t].
         going: the codes [k, t] of an utterance that has not ended with the grid.
+        prefix: steps at the beginning that are given text, which a prefix LM reads both ways.
     """
 
     tokens: np.ndarray
@@ -31,6 +32,7 @@ class Grid:
     spans: tuple[tuple[int, int], ...] = ()
     drafts: tuple[tuple[Draft, np.ndarray], ...] = ()
     going: np.ndarray | None = None
+    prefix: int = 0
 
     @property
     def steps(self) -> int:
@@ -40,7 +42,8 @@ class Grid:
     def cut(self, most: int) -> Grid:
         """The first `most` steps."""
         kept = self.tokens[:, :most], self.real[:, :most], self.learn[:, :most]
-        return replace(self, tokens=kept[0], real=kept[1], learn=kept[2])
+        prefix = min(self.prefix, most)
+        return replace(self, tokens=kept[0], real=kept[1], learn=kept[2], prefix=prefix)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +59,7 @@ class GridBatch:
         positions: int64 [b, l], where several examples lie end to end in a row: the place of each
             step in its example, a new one beginning at each 0.
         drafts: those of all grids.
+        prefix: bool [b, l], the steps of each example's prefix; None: there is none.
     """
 
     tokens: Tensor
@@ -64,6 +68,7 @@ class GridBatch:
     given: Tensor | None = None
     positions: Tensor | None = None
     drafts: tuple[tuple[Draft, np.ndarray], ...] = ()
+    prefix: Tensor | None = None
 
     @classmethod
     def of(cls, grids: Sequence[Grid], multiple: int = 1) -> GridBatch:
@@ -77,7 +82,9 @@ class GridBatch:
             tokens[row, :, : grid.steps] = torch.from_numpy(grid.tokens)
             learn[row, :, : grid.steps] = torch.from_numpy(grid.learn & grid.real)
         lengths = torch.tensor([grid.steps for grid in grids])
-        return cls(tokens, learn, lengths, drafts=tuple(d for grid in grids for d in grid.drafts))
+        prefix = torch.arange(longest) < torch.tensor([grid.prefix for grid in grids])[:, None]
+        drafts = tuple(d for grid in grids for d in grid.drafts)
+        return cls(tokens, learn, lengths, drafts=drafts, prefix=prefix)
 
     @classmethod
     def packed(cls, grids: Sequence[Grid], multiple: int = 1) -> GridBatch:
@@ -94,17 +101,18 @@ class GridBatch:
         tokens = np.concatenate([*(g.tokens for g in grids), padding], axis=1)
         learn = np.concatenate([*(g.learn & g.real for g in grids), padding > 0], axis=1)
         learn[:, positions == 0] = False
+        prefix = np.concatenate([np.arange(g.steps) < g.prefix for g in grids] + [padding[0] > 0])
         return cls(
             torch.from_numpy(tokens)[None],
             torch.from_numpy(learn)[None],
             torch.tensor([sum(lengths)]),
             positions=torch.from_numpy(positions)[None],
             drafts=tuple(d for grid in grids for d in grid.drafts),
+            prefix=torch.from_numpy(prefix)[None],
         )
 
     def to(self, device: torch.device | str) -> GridBatch:
         """The same batch on another device."""
-        given = None if self.given is None else self.given.to(device)
-        positions = None if self.positions is None else self.positions.to(device)
-        tokens, learn = self.tokens.to(device), self.learn.to(device)
-        return GridBatch(tokens, learn, self.lengths.to(device), given, positions, self.drafts)
+        held = {each.name: getattr(self, each.name) for each in fields(self)}
+        moved = {name: v.to(device) for name, v in held.items() if isinstance(v, Tensor)}
+        return replace(self, **moved)

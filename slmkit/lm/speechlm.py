@@ -19,6 +19,7 @@ from slmkit.api import (
     Decoding,
     Segments,
     State,
+    Text,
     TextTokenizer,
     VocabularyError,
     WeightsError,
@@ -114,6 +115,7 @@ class SpeechLM(nn.Module):
     def lay(self, segments: Segments) -> Grid:
         """An example on the grid, together with what the refiner learns from it."""
         grid: Grid = self.layout.lay(coarse(segments, self.coarse.codebooks), self.vocabulary)
+        grid = replace(grid, prefix=prefix_of(segments, grid))
         if self.refiner is None:
             return grid
         return replace(grid, drafts=tuple(drafts(segments, self.vocabulary)))
@@ -143,9 +145,10 @@ class SpeechLM(nn.Module):
         steps only: prompts cost no projection to the vocabulary.
         """
         given = batch.tokens if batch.given is None else batch.given
-        # only packed batches ask a backbone for more than its first argument
+        # only packed batches ask every backbone for more than its first argument
         packed = () if batch.positions is None else (batch.positions[:, :-1],)
-        hidden = self.backbone(self.embed(given[:, :, :-1]), *packed)
+        told = self._told(None if batch.prefix is None else batch.prefix[:, :-1])
+        hidden = self.backbone(self.embed(given[:, :, :-1]), *packed, **told)
         targets, learn = batch.tokens[:, :, 1:], batch.learn[:, :, 1:]
         rows, steps = learn.any(dim=1).nonzero(as_tuple=True)
         due, counts = targets[rows, :, steps], learn[rows, :, steps]
@@ -161,6 +164,11 @@ class SpeechLM(nn.Module):
         total = (torch.stack(losses, dim=1) * weights).sum()
         return total / weights.sum().clamp(min=1)
 
+    def _told(self, prefix: Tensor | None) -> dict[str, Tensor]:
+        """What a backbone is told of prefixes bool [b, l]: nothing, where it does not ask."""
+        asks: bool = self.backbone.reads_prefix
+        return {} if prefix is None or not asks else {"prefix": prefix}
+
     def refining_loss(self, batch: GridBatch, draw: torch.Generator) -> Tensor | None:
         """The refiner's own loss, nats; none where there is nothing to refine."""
         if self.refiner is None or not batch.drafts:
@@ -175,11 +183,16 @@ class SpeechLM(nn.Module):
         return state
 
     def step(
-        self, tokens: Tensor, state: State, lengths: Tensor | None = None
+        self,
+        tokens: Tensor,
+        state: State,
+        lengths: Tensor | None = None,
+        prefix: Tensor | None = None,
     ) -> tuple[Tensor, State]:
-        """Go on by tokens [b, s, l] of which `lengths` are real; hidden [b, l, d]."""
+        """Go on by tokens [b, s, l] of which `lengths` are real, and those of `prefix` bool [b, l]
+        an example's prefix; hidden [b, l, d]."""
         embedded = self.embed(tokens) if self._tables is None else self._tables(tokens)
-        hidden, state = self.backbone.step(embedded, state, lengths)
+        hidden, state = self.backbone.step(embedded, state, lengths, **self._told(prefix))
         return hidden, state
 
     def __getstate__(self) -> dict[str, Any]:
@@ -246,6 +259,16 @@ def coarse_spec(decoding: Decoding, spec: CodeSpec) -> CodeSpec:
     """The codebooks that a strategy makes step by step. Raises MisfitError."""
     made = decoding.plan(spec)[0].codebooks
     return spec if made is None else replace(spec, codebook_sizes=spec.codebook_sizes[:made])
+
+
+def prefix_of(segments: Segments, grid: Grid) -> int:
+    """Steps of a grid's leading text that is given: what is learnt may not be seen beforehand."""
+    steps = 0
+    for segment, (_, end) in zip(segments, grid.spans, strict=True):
+        if not isinstance(segment, Text) or segment.learn:
+            break
+        steps = end
+    return steps
 
 
 def embed_or_nothing(table: nn.Module, tokens: Tensor) -> Tensor:

@@ -154,8 +154,9 @@ class Vocabulary:
 
     @cached_property
     def written(self) -> tuple[range, ...]:
-        """The ids that may stand in text: all words but those that belong into speech."""
-        parts = list(self.words)
+        """The ids that may stand in text: all words but those that belong into speech, and pieces
+        of text only where they can be spelt out."""
+        parts = list(self.words[0 if self.text.spells else 1 :])
         for name in (END_OF_SPEECH, NO_TEXT):
             at = self._specials.get(name)
             if at is not None:

@@ -6,6 +6,7 @@ import copy
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from slmkit.api import Backbone, MisfitError
 
 TOLERANCE = 1e-4
 """Sums of floats may come out in another order step by step."""
+LENGTHS = ((0, 9), (1, 6))
+"""Rows and their steps."""
 CHUNKS = ((4, 1), (1, 1), (1, 1), (3, 3))
 """Steps that each of two rows takes at a time: nine of the one, six of the other."""
 
@@ -35,6 +38,8 @@ def backbone_laws(make: Callable[[], Backbone], folder: Path) -> None:
         _close(alone[0], whole[row, :length], f"row {row} alone differs from the batch")
     _packed(part, x)
     _steps(part, x, whole)
+    if part.reads_prefix:
+        _prefixed(part, x)
     part.save(folder)
     restored = _still(make())
     restored.restore(folder)
@@ -100,6 +105,42 @@ def _steps(part: Backbone, x: Tensor, whole: Tensor) -> None:
             _close(hidden[row, :count], expected, f"{where}: stepwise differs from the whole")
             _close(again[row, :count], expected, f"{where}: a copy of the state is not its own")
             at[row] += count
+
+
+def _prefixed(part: Any, x: Tensor) -> None:
+    """A prefix sees itself and nothing behind it, what follows sees it; alone, in a batch, packed,
+    and stepwise alike. Rows of nine and six steps have prefixes of four and two."""
+    prefix = torch.arange(9) < torch.tensor([[4], [2]])
+    with torch.no_grad():
+        whole = part.forward(x, prefix=prefix)
+        plain = part.forward(x)
+        alone = [part.forward(x[r : r + 1, :n], prefix=prefix[r : r + 1, :n]) for r, n in LENGTHS]
+        for (row, length), one in zip(LENGTHS, alone, strict=True):
+            _close(one[0], whole[row, :length], f"row {row} with its prefix differs in a batch")
+        assert not torch.allclose(whole[:, 0], plain[:, 0]), "a prefix sees itself both ways"
+        for at in range(9):
+            changed = x.clone()
+            changed[0, at] += 1
+            moved = (part.forward(changed, prefix=prefix)[0] - whole[0]).abs().amax(dim=1)
+            reached = [step for step, by in enumerate(moved.tolist()) if by > 0]
+            due = list(range(9)) if at < 4 else list(range(at, 9))
+            assert reached == due, f"a change of step {at} reaches {reached}, not {due}"
+        if "positions" in inspect.signature(part.forward).parameters:
+            places = torch.cat([torch.arange(n) for _, n in LENGTHS])[None]
+            row = torch.cat([x[r : r + 1, :n] for r, n in LENGTHS], dim=1)
+            given = torch.cat([prefix[r : r + 1, :n] for r, n in LENGTHS], dim=1)
+            packed = part.forward(row, places, prefix=given)
+            _close(packed, torch.cat(alone, dim=1), "packed examples with prefixes differ")
+        state, late = part.empty_state(2, 9), torch.tensor([5, 2])
+        first, state = part.step(x[:, :5], state, late, prefix=prefix[:, :5])
+        rest = torch.stack([x[0, 5:9], x[1, 2:6]])
+        then = []
+        for at in range(4):
+            hidden, state = part.step(rest[:, at : at + 1], state)
+            then.append(hidden)
+        for row, begun in enumerate(late.tolist()):
+            found = torch.cat([first[row, :begun], *(each[row] for each in then)])
+            _close(found, whole[row, : begun + 4], f"row {row} with a prefix differs stepwise")
 
 
 def _close(found: Tensor, expected: Tensor, fault: str) -> None:

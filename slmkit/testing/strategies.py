@@ -216,10 +216,12 @@ def _scores(lm: SpeechLM, tokens: Tensor) -> list[Tensor]:
 
 def _prompts(lm: SpeechLM) -> list[list[Segment]]:
     frames = [np.zeros((lm.spec.codebooks, n), dtype=np.int64) for n in (3, 7)]
+    # where no answer begins speech, it goes on with a prompt's
+    begun = [] if lm.layout.begins else [Speech(frames[0], ends=False)]
     return [
-        [Text("abc")],
-        [Text("h"), Speech(frames[0]), Text("bad <eoh>")],
-        [Speech(frames[1]), Text("gag ")],
+        [Text("abc"), *begun],
+        [Text("h"), Speech(frames[0]), Text("bad <eoh>"), *begun],
+        [Speech(frames[1]), Text("gag "), *begun],
     ]
 
 
@@ -229,6 +231,8 @@ def _caches_what_it_computes(lm: SpeechLM) -> None:
     prompt = lm.lay(_prompts(lm)[1])
     made = [step.tokens[0] for step in steps(lm, [prompt], _greedy(40))]
     tokens, state = torch.from_numpy(prompt.tokens)[None], lm.layout.open(lm.vocabulary)
+    if prompt.going is not None:
+        state = lm.layout.resume(prompt.going, lm.vocabulary)
     for number, found in enumerate(made):
         step: list[int] = []
         for place in range(lm.streams):
@@ -286,9 +290,11 @@ def _resumes(lm: SpeechLM, codes: np.ndarray) -> None:
 def _speaks_on(lm: SpeechLM) -> None:
     """Given the beginning of what it would say itself, it says the rest."""
     nothing = np.zeros((lm.spec.codebooks, 0), dtype=np.int64)
+    first = np.zeros((lm.spec.codebooks, 0 if lm.layout.begins else 1), dtype=np.int64)
     books = lm.coarse.codebooks
 
-    def say(begun: np.ndarray) -> np.ndarray:
+    def say(said: np.ndarray) -> np.ndarray:
+        begun = np.concatenate([first, said], axis=1)
         prompt: list[Segment] = [Text("abc"), Speech(begun, ends=False)]
         (answer,) = complete(lm, [prompt], _greedy(60))
         spoken = answer[0] if answer else None

@@ -1,0 +1,1 @@
+"""VALL-E's transformer, and USLM as it was published."""
