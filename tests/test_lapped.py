@@ -1,4 +1,4 @@
-"""A codec that starts as a lapped transform: what it gives back, what it leaves free, what it refuses."""
+"""A codec that starts as a lapped transform: what it gives back, and what it refuses."""
 
 from __future__ import annotations
 
