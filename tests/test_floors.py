@@ -22,15 +22,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-LOWER = ("testing", "generation", "lm", "codecs", "data", "host", "api")
+LOWER = ("testing", "generation", "lm", "codecs", "data", "host", "api", "drawing")
 MAY_IMPORT = {
-    "api": (),
-    "host": ("api",),
-    "testing": ("generation", "lm", "codecs", "data", "host", "api"),
-    "data": ("host", "api"),
-    "codecs": ("api",),
-    "lm": ("codecs", "data", "host", "api"),
-    "generation": ("lm", "codecs", "data", "host", "api"),
+    "drawing": (),
+    "api": ("drawing",),
+    "host": ("api", "drawing"),
+    "testing": ("generation", "lm", "codecs", "data", "host", "api", "drawing"),
+    "data": ("host", "api", "drawing"),
+    "codecs": ("api", "drawing"),
+    "lm": ("codecs", "data", "host", "api", "drawing"),
+    "generation": ("lm", "codecs", "data", "host", "api", "drawing"),
     "training": LOWER,
     "recipe": ("training", *LOWER),
     "benchmark": ("recipe", "training", *LOWER),
@@ -161,6 +162,18 @@ def test_what_plugins_declare_costs_nothing_to_read() -> None:
         if path.name == "plugin.py" or path.parts[:2] in {("slmkit", "api"), ("slmkit", "host")}
         if each.at_top and not each.for_types
         if each.top not in light | {path.parts[1]}
+    ]
+    assert not wrong
+
+
+def test_drawing_needs_the_standard_library_alone() -> None:
+    """`slmkit.api` draws with it, and reads in milliseconds, in a notebook without torch too."""
+    allowed = {"slmkit", *sys.stdlib_module_names}
+    wrong = [
+        f"{each.place} imports {each.module}"
+        for _, each in all_imports("slmkit/drawing")
+        if not each.for_types
+        if each.top not in allowed or each.room not in {None, "drawing"}
     ]
     assert not wrong
 

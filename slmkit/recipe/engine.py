@@ -54,6 +54,11 @@ class RunResult:
         done = f"{len(self.stages)} stages, {len(self.results)} results"
         return f"RunResult({self.recipe.name!r} in {str(self.folder)!r}: {done})"
 
+    def _repr_html_(self) -> str:
+        from slmkit.recipe.showing import run_html
+
+        return run_html(self.recipe.name, self.folder, self.results, self.stages)
+
     @cached_property
     def audio(self) -> Mapping[str, list[Path]]:
         """The sounds that each stage left."""
