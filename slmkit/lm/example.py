@@ -39,7 +39,7 @@ class _Letters(TextTokenizer):
 
 
 def example_grid(decoding: Decoding, codebooks: int, frames: int) -> list[list[Cell]]:
-    """The grid [s][l] of the word and then speech, as a strategy's first generator lays it.
+    """The grid, streams by steps, of the word and then speech, by a strategy's first generator.
 
     Raises MisfitError where the strategy is not for so many codebooks.
     """
