@@ -169,13 +169,14 @@ def test_a_recipe_page_tells_its_stages_profiles_and_figures() -> None:
 
 
 def test_links_are_made_of_files_that_the_site_shows() -> None:
-    known = {"decoding.md", "benchmarks.md", "recipes/encodec.md", "index.md"}
+    pages = ("decoding.md", "benchmarks.md", "recipes/encodec.md", "index.md")
+    titles = {page: page.upper() for page in pages}
     text = (
-        "See `docs/decoding.md`, `benchmarks/README.md`, `docs/none.md`, `recipes/encodec.yaml`.\n"
+        "`docs/decoding.md`, `benchmarks/README.md`, `docs/none.md`, `recipes/encodec.yaml`.\n"
     )
     fenced = "```sh\ncat `docs/decoding.md`\n```\n"
-    assert links.with_links(text + fenced, "recipes/encodec.md", known) == (
-        "[`docs/decoding.md`](../decoding.md), [`benchmarks/README.md`](../benchmarks.md), "
+    assert links.with_links(text + fenced, "recipes/encodec.md", titles) == (
+        "[DECODING.MD](../decoding.md), [BENCHMARKS.MD](../benchmarks.md), "
         "`docs/none.md`, `recipes/encodec.yaml`.\n" + fenced
     )
     assert title_of("```sh\n# not this\n```\n# This\n", "") == "This"

@@ -15,6 +15,7 @@ from slmkit.host import host
 from website.api import api_pages
 from website.commands import command_page
 from website.links import page_of, with_links
+from website.markup import title_of
 from website.messages import message_page
 from website.notebooks import notebook_pages
 from website.places import navigation
@@ -50,5 +51,8 @@ def generated() -> Iterator[tuple[str, str]]:
 
 def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:
     """Link the files that a page names."""
-    known = {file.src_uri for file in files.documentation_pages()}
-    return with_links(markdown, page.file.src_uri, known)
+    titles = {
+        file.src_uri: title_of(file.content_string, file.src_uri)
+        for file in files.documentation_pages()
+    }
+    return with_links(markdown, page.file.src_uri, titles)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from website.markup import outside_fences
 
@@ -29,14 +29,15 @@ def page_of(path: str) -> str:
     return re.sub(r"^(recipes/.*)\.yaml$|^(notebooks/.*)\.ipynb$", r"\1\2.md", path)
 
 
-def with_links(text: str, page: str, pages: Collection[str]) -> str:
-    """A page's Markdown whose code-typed files are links, where the site has a page of them."""
+def with_links(text: str, page: str, titles: Mapping[str, str]) -> str:
+    """A page's Markdown in which files that the site shows are links under their titles."""
 
     def link(found: re.Match[str]) -> str:
         target = page_of(found["path"])
-        if target not in pages or target == page:
+        if target not in titles or target == page:
             return found[0]
-        return f"[{found[0]}]({posixpath.relpath(target, posixpath.dirname(page) or '.')})"
+        address = posixpath.relpath(target, posixpath.dirname(page) or ".")
+        return f"[{titles[target]}]({address})"
 
     return "".join(
         NAMED.sub(link, piece) if prose else piece for piece, prose in outside_fences(text)
