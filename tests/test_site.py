@@ -171,9 +171,7 @@ def test_a_recipe_page_tells_its_stages_profiles_and_figures() -> None:
 def test_links_are_made_of_files_that_the_site_shows() -> None:
     pages = ("decoding.md", "benchmarks.md", "recipes/encodec.md", "index.md")
     titles = {page: page.upper() for page in pages}
-    text = (
-        "`docs/decoding.md`, `benchmarks/README.md`, `docs/none.md`, `recipes/encodec.yaml`.\n"
-    )
+    text = "`docs/decoding.md`, `benchmarks/README.md`, `docs/none.md`, `recipes/encodec.yaml`.\n"
     fenced = "```sh\ncat `docs/decoding.md`\n```\n"
     assert links.with_links(text + fenced, "recipes/encodec.md", titles) == (
         "[DECODING.MD](../decoding.md), [BENCHMARKS.MD](../benchmarks.md), "

@@ -20,7 +20,7 @@ ROOMS = {
 
 def api_pages() -> Iterator[tuple[str, str]]:
     """(path, Markdown) of every page of the interface."""
-    yield "api/index.md", _front()
+    yield "api/slmkit.md", _front()
     yield "api/api.md", _names()
     for room, about in ROOMS.items():
         yield f"api/{room}.md", _room(room, about)
@@ -35,7 +35,7 @@ def _front() -> str:
         *(f"- [`slmkit.{room}`]({room}.md): {about}" for room, about in ROOMS.items()),
     ]
     said = "Names of `slmkit` itself; each is imported when it is first used."
-    return "\n\n".join(["# Python", "\n".join(rows), "## slmkit", said, *blocks])
+    return "\n\n".join(["# slmkit", said, *blocks, "## More of it", "\n".join(rows)])
 
 
 def _names() -> str:

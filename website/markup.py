@@ -15,8 +15,8 @@ def cell(text: object) -> str:
 
 
 def code(text: object) -> str:
-    """Code in a table; nothing for nothing."""
-    return f"<code>{cell(text)}</code>" if str(text) else ""
+    """Code in a table, broken after slashes where it is long; nothing for nothing."""
+    return f"<code>{cell(text).replace('/', '/<wbr>')}</code>" if str(text) else ""
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

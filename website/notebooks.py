@@ -6,6 +6,7 @@ those where they are newer.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -38,7 +39,8 @@ def run_notebook(file: Path, target: Path) -> None:
             kernel_name="python3",
             resources={"metadata": {"path": str(folder)}},
         )
-        client.execute()
+        # what one of the libraries says of its own progress bars is no output of a notebook
+        client.execute(env={**os.environ, "PYTHONWARNINGS": "ignore:IProgress"})
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -36,7 +36,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "shelves/weights.md",
     ),
     "Benchmarks": ("benchmarks.md", "leaderboard*.md", "slmtokbench*.md"),
-    "Reference": ("commands.md", "api/index.md", "api/*", "messages.md"),
+    "Reference": ("commands.md", "api/slmkit.md", "api/*", "messages.md"),
     "Project": ("architecture.md", "write-a-plugin.md", "contributing.md", "changelog.md"),
 }
 
