@@ -59,14 +59,13 @@ def test_there_are_notebooks_and_each_is_described() -> None:
 def test_progress_moves_a_bar_and_takes_it_away(tmp_path: Path) -> None:
     """In a kernel: lines stay, the bar is drawn anew in place, and nothing of it is left."""
     source = """
-from slmkit.recipe.notebook import NotebookWatch
-from slmkit.recipe.watch import default_watch
+import slmkit
 import slmkit.recipe.notebook as room
 from IPython.display import HTML
 
+assert room.in_notebook()
 room.PAUSE = 0
-watch = default_watch()
-assert isinstance(watch, NotebookWatch), watch
+watch = room.NotebookWatch()
 drawn = []
 room.bar = lambda *told: drawn.append(told) or ""
 watch.say("begun")

@@ -31,7 +31,7 @@ class Watch(Protocol):
 
 
 class PlainWatch:
-    """Lines, for log files."""
+    """Lines, for log files and notebooks."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream if stream is not None else sys.stderr
@@ -122,12 +122,8 @@ class _Bar:
 
 
 def default_watch() -> Watch:
-    """Bars where someone sits at a terminal or before a notebook, else lines."""
-    if sys.stderr.isatty():
-        return BarWatch()
-    from slmkit.recipe.notebook import NotebookWatch, in_notebook
-
-    return NotebookWatch() if in_notebook() else PlainWatch()
+    """Bars where someone sits at a terminal, else lines."""
+    return BarWatch() if sys.stderr.isatty() else PlainWatch()
 
 
 def duration(seconds: float) -> str:

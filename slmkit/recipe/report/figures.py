@@ -9,11 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from slmkit.drawing.png import data_uri
-from slmkit.drawing.style import INK
-
 Curve = Sequence[tuple[int, float]]
-FIRST, SECOND = "#2f6fb5", "#c2571a"
+INK, FIRST, SECOND = "#777777", "#2f6fb5", "#c2571a"
 
 
 def curves_of(folder: Path) -> dict[str, Curve]:
@@ -63,20 +60,27 @@ def draw_spectrogram(path: Path, label: str) -> str:
     axes.set_xlabel("seconds", color=INK, fontsize=8)
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=90, transparent=True)
-    source = data_uri(data.getvalue(), "image/png")
-    return f'<img alt="log-mel spectrogram of {label}" src="{source}">'
+    return (
+        f'<img alt="log-mel spectrogram of {label}" '
+        f'src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">'
+    )
 
 
 def carry_sound(path: Path) -> str:
     """A sound as a data URI: 16 kHz mono Ogg Vorbis, about 10 kB for two seconds."""
-    from slmkit.data.sound import Sound
+    import soundfile
 
-    return Sound.read(path, sample_rate=16000).address
+    from slmkit.data.audio import read_audio
+
+    data = io.BytesIO()
+    soundfile.write(data, read_audio(path), 16000, format="OGG", subtype="VORBIS")
+    return f"data:audio/ogg;base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
 def carry_image(path: Path) -> str:
     """An image as a data URI."""
-    return data_uri(path.read_bytes(), f"image/{'svg+xml' if path.suffix == '.svg' else 'png'}")
+    kind = "image/svg+xml" if path.suffix == ".svg" else "image/png"
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:

@@ -10,7 +10,6 @@ from typing import Any
 
 from slmkit.api import DataError
 from slmkit.data.atomic import write_atomically
-from slmkit.drawing.tables import results_table
 from slmkit.recipe.folder import RESULTS_FILE, RUN_FILE, read_json
 from slmkit.recipe.report import figures
 
@@ -55,12 +54,46 @@ def _head(about: Mapping[str, Any]) -> str:
 
 
 def _results(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Metrics down, splits across; parts of a metric (after its second slash) stand below it."""
     if not rows:
         return ""
+    splits = list(dict.fromkeys(row["split"] for row in rows))
+    metrics: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        metrics.setdefault(row["metric"], {})[row["split"]] = row
+    head = "".join(f'<th scope="col" class="number">{escape(split)}</th>' for split in splits)
+    lines = []
+    for metric, values in metrics.items():
+        above, _, last = metric.rpartition("/")
+        inner = above in metrics
+        better = next(iter(values.values()))["direction"]
+        arrow = "↓ lower is better" if better == "lower" else "↑ higher is better"
+        name = escape(last if inner else metric)
+        cells = "".join(_cell(values.get(split)) for split in splits)
+        lines.append(
+            f'<tr{" class=part" if inner else ""}><th scope="row">{name}</th>'
+            f'<td class="note">{arrow}</td>{cells}</tr>'
+        )
     return (
         '<section id="results"><h2>Results</h2><p>Value, 95% bootstrap interval, number of items.'
-        f"</p>{results_table(rows)}</section>"
+        '</p><div class="wide"><table><thead><tr><th scope="col">metric</th>'
+        f'<th scope="col"></th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+        "</section>"
     )
+
+
+def _cell(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return '<td class="number">–</td>'
+    unit = f" {escape(row['unit'])}" if row["unit"] else ""
+    return (
+        f'<td class="number">{_figure(row["value"])}{unit}<br><span class="span">'
+        f"{_figure(row['low'])} to {_figure(row['high'])}, n = {row['n']}</span></td>"
+    )
+
+
+def _figure(value: float) -> str:
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def _blocks(run: Path, about: Mapping[str, Any]) -> Iterator[str]:
