@@ -6,7 +6,9 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check
 INSTALLED := .venv/.installed
 ORACLES := .venv/.oracles
 
-.PHONY: setup run test lint types bench
+NOTEBOOKS := $(patsubst docs/notebooks/%,build/notebooks/%,$(wildcard docs/notebooks/*.ipynb))
+
+.PHONY: setup run test lint types bench docs
 
 ## setup: make .venv and install slmkit with all its extras; does nothing where nothing changed
 setup: $(INSTALLED)
@@ -41,3 +43,10 @@ types: setup
 ## bench: measure against the bars, and write benchmarks/results
 bench: setup
 	$(BIN)/python -m benchmarks
+
+## docs: build the site into build/site, warnings as errors; notebooks are run where they changed
+docs: setup $(NOTEBOOKS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+build/notebooks/%.ipynb: docs/notebooks/%.ipynb
+	$(BIN)/python -m website.notebooks $<

@@ -18,25 +18,32 @@ Live, where it streams, in chunks of any length; what is carried from one to the
     for chunk in microphone:                    # float32 [1, samples]
         codes, state = tokenizer.step(chunk, state)
     codes = tokenizer.finish(state)             # the frames that are left
+
+In a notebook codes, segments, grids, results and runs show themselves as the last line of a cell;
+`slmkit.show(...)` shows several, or a list of them, and `slmkit.Sound(wav, sample_rate)` plays.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from slmkit.data.sound import Sound
     from slmkit.recipe.engine import RunResult, run
     from slmkit.recipe.loading import load
     from slmkit.recipe.saved import SavedRun
+    from slmkit.recipe.showing import show
 
 __version__ = "0.1.0"
 
-__all__ = ["RunResult", "SavedRun", "__version__", "load", "run"]
+__all__ = ["RunResult", "SavedRun", "Sound", "__version__", "load", "run", "show"]
 
 _LAZY = {
     "run": "slmkit.recipe.engine",
     "RunResult": "slmkit.recipe.engine",
     "load": "slmkit.recipe.loading",
     "SavedRun": "slmkit.recipe.saved",
+    "Sound": "slmkit.data.sound",
+    "show": "slmkit.recipe.showing",
 }
 
 

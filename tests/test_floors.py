@@ -36,6 +36,8 @@ MAY_IMPORT = {
     "benchmark": ("recipe", "training", *LOWER),
     "cli": ("benchmark", "recipe", "training", *LOWER),
 }
+# every room may draw; what draws knows none of them
+MAY_IMPORT = {room: (*below, "drawing") for room, below in MAY_IMPORT.items()} | {"drawing": ()}
 PLUGINS_MAY = {"api", "testing", "codecs", "lm"}
 CORPORA_MAY = {"data"}
 STAGES_MAY = {"data", "host", "generation", "training"}
@@ -161,6 +163,18 @@ def test_what_plugins_declare_costs_nothing_to_read() -> None:
         if path.name == "plugin.py" or path.parts[:2] in {("slmkit", "api"), ("slmkit", "host")}
         if each.at_top and not each.for_types
         if each.top not in light | {path.parts[1]}
+    ]
+    assert not wrong
+
+
+def test_drawing_needs_the_standard_library_alone() -> None:
+    """`slmkit.api` draws with it, and reads in milliseconds, in a notebook without torch too."""
+    allowed = {"slmkit", *sys.stdlib_module_names}
+    wrong = [
+        f"{each.place} imports {each.module}"
+        for _, each in all_imports("slmkit/drawing")
+        if not each.for_types
+        if each.top not in allowed or each.room not in {None, "drawing"}
     ]
     assert not wrong
 

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from slmkit.api import Decoding, Generator, MisfitError
 from slmkit.cli import drawing
 from slmkit.cli.main import app
+from slmkit.drawing.grid import LABEL, Cell, colour, draw_grid
+from slmkit.drawing.style import INK
 from slmkit.host import build, host
-from slmkit.lm.example import Cell, example_grid, letter
-from slmkit.recipe.report.figures import INK
-from slmkit.recipe.report.grid import LABEL, colour, draw_grid
+from slmkit.lm.example import example_grid, letter
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "docs" / "figures"

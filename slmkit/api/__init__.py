@@ -6,7 +6,6 @@ from slmkit.api.contracts import (
     Corpus,
     Metric,
     Progress,
-    Result,
     Savable,
     SpeakerEncoder,
     StageContext,
@@ -35,6 +34,7 @@ from slmkit.api.errors import (
 )
 from slmkit.api.hooks import HOOK_OF_KIND, hookimpl, hookspec
 from slmkit.api.kinds import CONTRACT_OF_KIND
+from slmkit.api.results import Result
 from slmkit.api.segments import Aligned, Segment, Segments, Speech, Text
 from slmkit.api.teachers import FeatureSpec, Teacher
 from slmkit.api.utterances import Interval, Utterance

@@ -119,6 +119,11 @@ class Codes:
     def __len__(self) -> int:
         return int(self.values.shape[0])
 
+    def _repr_html_(self) -> str:
+        from slmkit.drawing.codes import codes_html
+
+        return codes_html(self)
+
     def row(self, index: int) -> Codes:
         """One utterance alone, its padding cut off: values [1, k, length]."""
         length = int(self.lengths[index])

@@ -10,11 +10,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from slmkit.api.codes import Codes, CodeSpec
+from slmkit.api.results import Result
 from slmkit.api.utterances import Utterance
 
 if TYPE_CHECKING:
@@ -387,20 +387,6 @@ class Metric(ABC):
     @abstractmethod
     def score(self, given: Any, reference: Any, sample_rate: int = 16000) -> tuple[float, float]:
         """(numerator, denominator) of one item. An item that cannot be scored raises."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """One measured value of a run; a row of `results.json`."""
-
-    metric: str
-    split: str
-    value: float
-    low: float
-    high: float
-    n: int
-    unit: str = ""
-    direction: Literal["lower", "higher"] = "higher"
 
 
 class StageContext(Protocol):

@@ -21,6 +21,11 @@ class Text:
     text: str
     learn: bool = False
 
+    def _repr_html_(self) -> str:
+        from slmkit.drawing.segments import text_html
+
+        return text_html(self.text, self.learn)
+
 
 @dataclass(frozen=True, eq=False)
 class Speech:
@@ -34,6 +39,11 @@ class Speech:
     learn: bool = False
     ends: bool = True
 
+    def _repr_html_(self) -> str:
+        from slmkit.drawing.segments import speech_html
+
+        return speech_html(self.codes.tolist(), self.learn, self.ends)
+
 
 @dataclass(frozen=True, eq=False)
 class Aligned:
@@ -43,6 +53,11 @@ class Aligned:
     text_ids: np.ndarray
     codes: np.ndarray
     learn: bool = False
+
+    def _repr_html_(self) -> str:
+        from slmkit.drawing.segments import aligned_html
+
+        return aligned_html(self.text_ids.tolist(), self.codes.tolist(), self.learn)
 
 
 Segment = Text | Speech | Aligned

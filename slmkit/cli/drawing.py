@@ -26,9 +26,9 @@ def check_figure(kind: str | None, file: Path) -> None:
 def draw(part: Shelved, file: Path, codebooks: int, frames: int) -> str:
     """Write the figure of a strategy; in words, what is on it. Raises MisfitError."""
     from slmkit.data.atomic import write_atomically
+    from slmkit.drawing.grid import draw_grid
     from slmkit.host import build_part, make_options
     from slmkit.lm.example import WORD, example_grid
-    from slmkit.recipe.report.grid import draw_grid
 
     rows = example_grid(build_part(part, make_options(part, {})), codebooks, frames)
     title = f"{part.name}: the text {WORD}, then {frames} frames of {codebooks} codebooks"

@@ -67,11 +67,26 @@ def show(
 
 def describe(found: Host, part: Shelved) -> str:
     """The page of a part."""
+    facts = facts_of(found, part)
+    lines = [f"{part.name} ({part.kind}): {part.declaration.summary}", ""]
+    lines += [f"  {name:<9} {value}" for name, value in facts.items() if value]
+    rows = options_of(part)
+    widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
+    options = [
+        "    " + "  ".join(f"{cell:<{w}}" for cell, w in zip(row, [*widths, 0], strict=True))
+        for row in rows
+    ]
+    lines += ["", "  options", *options] if options else ["", "  no options"]
+    return "\n".join(lines)
+
+
+def facts_of(found: Host, part: Shelved) -> dict[str, str]:
+    """What is known of a part, by name; nothing where there is nothing to say."""
     from slmkit.cli.list import status_of
 
     declaration = part.declaration
     can = _can(part)
-    facts = {
+    return {
         "status": status_of(found, part),
         "from": f"{part.distribution} {part.version} (plugin '{part.plugin}')",
         "target": declaration.target,
@@ -86,11 +101,6 @@ def describe(found: Host, part: Shelved) -> str:
         "reads": ", ".join(declaration.reads),
         "leaves": ", ".join(declaration.leaves),
     }
-    lines = [f"{part.name} ({part.kind}): {declaration.summary}", ""]
-    lines += [f"  {name:<9} {value}" for name, value in facts.items() if value]
-    options = _options(part)
-    lines += ["", "  options", *options] if options else ["", "  no options"]
-    return "\n".join(lines)
 
 
 def _can(part: Shelved) -> Can:
@@ -131,14 +141,14 @@ def _abilities(can: Any) -> str:
     return ", ".join(words)
 
 
-def _options(part: Shelved) -> list[str]:
-    """A table of name, type, default and help, a line each."""
+def options_of(part: Shelved) -> list[tuple[str, str, str, str]]:
+    """Name, type, default and help of each option."""
     from slmkit.api.declare import help_of
     from slmkit.host import MISSING, default_options, option_type
 
     options = part.declaration.options
     helps = help_of(options)
-    rows = [
+    return [
         (
             name,
             option_type(options, name),
@@ -146,9 +156,4 @@ def _options(part: Shelved) -> list[str]:
             helps[name],
         )
         for name, default in default_options(part).items()
-    ]
-    widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
-    return [
-        "    " + "  ".join(f"{cell:<{w}}" for cell, w in zip(row, [*widths, 0], strict=True))
-        for row in rows
     ]

@@ -6,12 +6,12 @@ Letters: k (codebook), t (frame), s (stream), l (step).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from string import ascii_lowercase
 
 import numpy as np
 
 from slmkit.api import CodeSpec, Decoding, Speech, Text, TextTokenizer
+from slmkit.drawing.grid import Cell, Picture, draw_grid
 from slmkit.host import build
 from slmkit.lm.layouts import NOTHING
 from slmkit.lm.speechlm import coarse_spec
@@ -24,21 +24,6 @@ from slmkit.lm.vocabulary import (
 )
 
 WORD = "hi"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A place on a grid.
-
-    Attributes:
-        kind: "text", "special", "codes" or "nothing".
-        label: a letter of the text, `<sosp>`, `a0` for codebook a of frame 0, or nothing.
-        codebook: of codes.
-    """
-
-    kind: str
-    label: str = ""
-    codebook: int = 0
 
 
 class _Letters(TextTokenizer):
@@ -54,7 +39,7 @@ class _Letters(TextTokenizer):
 
 
 def example_grid(decoding: Decoding, codebooks: int, frames: int) -> list[list[Cell]]:
-    """The grid [s][l] of the word and then speech, as a strategy's first generator lays it.
+    """The grid, streams by steps, of the word and then speech, by a strategy's first generator.
 
     Raises MisfitError where the strategy is not for so many codebooks.
     """
@@ -69,6 +54,12 @@ def example_grid(decoding: Decoding, codebooks: int, frames: int) -> list[list[C
     codes = np.tile(np.arange(frames, dtype=np.int64), (made.codebooks, 1))
     grid = layout.lay([Text(WORD), Speech(codes)], vocabulary)
     return [[_cell(token, vocabulary) for token in stream] for stream in grid.tokens.tolist()]
+
+
+def draw_example(name: str, codebooks: int = 4, frames: int = 3) -> Picture:
+    """The same grid of a strategy by its name, with its defaults, drawn."""
+    title = f"{name}: the text {WORD}, then {frames} frames of {codebooks} codebooks"
+    return Picture(draw_grid(example_grid(build("decoding", name), codebooks, frames), title))
 
 
 def letter(codebook: int) -> str:

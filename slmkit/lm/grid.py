@@ -45,6 +45,11 @@ class Grid:
         prefix = min(self.prefix, most)
         return replace(self, tokens=kept[0], real=kept[1], learn=kept[2], prefix=prefix)
 
+    def _repr_html_(self) -> str:
+        from slmkit.drawing.grid import grid_html
+
+        return grid_html(self.tokens.tolist(), self.real.tolist(), self.learn.tolist())
+
 
 @dataclass(frozen=True, eq=False)
 class GridBatch:

@@ -18,6 +18,7 @@ from slmkit.recipe.fit import check_available, check_fit
 from slmkit.recipe.folder import Record, empty, locked, now
 from slmkit.recipe.machine import forget_peak_memory, peak_memory
 from slmkit.recipe.model import Recipe
+from slmkit.recipe.notebook import NotebookWatch, in_notebook
 from slmkit.recipe.overrides import Overrides
 from slmkit.recipe.plan import Choice, Step, make_plan
 from slmkit.recipe.resolve import resolve
@@ -54,6 +55,11 @@ class RunResult:
         done = f"{len(self.stages)} stages, {len(self.results)} results"
         return f"RunResult({self.recipe.name!r} in {str(self.folder)!r}: {done})"
 
+    def _repr_html_(self) -> str:
+        from slmkit.recipe.showing import run_html
+
+        return run_html(self.recipe.name, self.folder, self.results, self.stages)
+
     @cached_property
     def audio(self) -> Mapping[str, list[Path]]:
         """The sounds that each stage left."""
@@ -85,7 +91,8 @@ def run(
     `from_stage` starts a stage and all below it anew, `only` runs one stage, `force` starts
     everything anew, `dry_run` only says what would be done. Raises SlmkitError.
     """
-    watch = default_watch() if watch is None else watch
+    if watch is None:
+        watch = NotebookWatch() if in_notebook() else default_watch()
     resolved = resolve(find_recipe(recipe), profile, overrides, more)
     check_fit(resolved)
     folder = run_folder(resolved) if output is None else Path(output)

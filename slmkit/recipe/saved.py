@@ -28,6 +28,14 @@ class SavedRun:
     paths: Mapping[str, Path]
     results: tuple[Result, ...]
 
+    def _repr_html_(self) -> str:
+        from slmkit.recipe.folder import read_record
+        from slmkit.recipe.showing import run_html
+
+        found = {stage: read_record(path) for stage, path in self.paths.items()}
+        records = {stage: record for stage, record in found.items() if record is not None}
+        return run_html(str(self.recipe["name"]), self.folder, self.results, records)
+
     def path(self, stage: str) -> Path:
         """The folder of a stage. Raises UnknownNameError."""
         if stage not in self.paths:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
-from slmkit.lm.example import Cell
-from slmkit.recipe.report.figures import INK
+from slmkit.drawing.style import INK, framed, note
 
 LABEL = "#1d2430"
 """Of what stands in the cells, which are light on a dark page as well."""
@@ -18,6 +18,53 @@ HEIGHT, GAP, LETTER = 30, 3, 7.3
 """Of a row of cells, between cells, and the width of a letter; pixels."""
 LEFT, TOP, RIGHT, BOTTOM = 52, 8, 8, 44
 """Around the cells: numbers and names of the axes."""
+STEPS = 48
+"""Of a grid that are drawn in a notebook at most."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A place on a grid.
+
+    Attributes:
+        kind: "text", "special", "codes" or "nothing".
+        label: a letter of the text, `<sosp>`, `a0` for codebook a of frame 0, or nothing.
+        codebook: of codes.
+    """
+
+    kind: str
+    label: str = ""
+    codebook: int = 0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An SVG that a notebook shows."""
+
+    svg: str
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
+def grid_html(
+    tokens: Sequence[Sequence[int]], real: Sequence[Sequence[bool]], learn: Sequence[Sequence[bool]]
+) -> str:
+    """A grid [s][l] of a vocabulary's ids; those that are learnt are coloured by their stream."""
+    steps = len(tokens[0])
+    title = f"Grid: {len(tokens)} stream{'s' if len(tokens) > 1 else ''}, {steps} steps"
+    if not steps:
+        return framed(note(title))
+    cells = [
+        [
+            Cell("nothing") if not is_real else Cell("codes" if learnt else "text", str(token), s)
+            for token, is_real, learnt in zip(*(row[:STEPS] for row in rows), strict=True)
+        ]
+        for s, rows in enumerate(zip(tokens, real, learn, strict=True))
+    ]
+    cut = f", of which {STEPS} are drawn" if steps > STEPS else ""
+    about = f"{title}{cut}; what is learnt is coloured"
+    return framed(note(about), f'<div class="wide">{draw_grid(cells, title)}</div>')
 
 
 def draw_grid(rows: Sequence[Sequence[Cell]], title: str) -> str:

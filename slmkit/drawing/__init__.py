@@ -1,0 +1,1 @@
+"""How things show themselves: SVG and HTML out of plain values, by the standard library alone."""
