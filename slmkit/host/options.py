@@ -16,6 +16,9 @@ from slmkit.host.registry import Shelved, host
 MISSING = "???"
 """How OmegaConf writes a value that has to be given."""
 
+SLOT_WORDS = ("part", "kind")
+"""What a part's entry holds beside its options; one that stands for a slot brings the slot's kind."""
+
 
 @dataclasses.dataclass(frozen=True)
 class OptionFault:
@@ -79,14 +82,15 @@ def inner_parts(options: Any) -> dict[str, tuple[Shelved, Any]]:
     for name, kind in parts_of(type(options)).items():
         values = getattr(options, name)
         inner = host().find(kind, values.get("part", ""), f"option '{name}'")
-        found[name] = inner, make_options(inner, {k: v for k, v in values.items() if k != "part"})
+        own = {k: v for k, v in values.items() if k not in SLOT_WORDS}
+        found[name] = inner, make_options(inner, own)
     return found
 
 
 def _inner_faults(options: Any, name: str) -> list[OptionFault]:
     """What is wrong with the part that an option holds."""
-    values = dict(getattr(options, name))
-    part = values.pop("part", None)
+    values = {k: v for k, v in getattr(options, name).items() if k not in SLOT_WORDS}
+    part = getattr(options, name).get("part")
     if not isinstance(part, str):
         return [OptionFault(name, "must name its part: {part: NAME}")]
     try:
