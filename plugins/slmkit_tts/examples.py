@@ -29,18 +29,29 @@ class Spoken:
         codes: np.ndarray = self.store.row(utterance.id).codes
         return codes
 
-    def pairs(self, seed: int) -> Iterator[tuple[Utterance, Utterance | None]]:
-        """Each utterance with another one of its speaker, if there is one and it is wanted."""
+    def seconds(self, utterance: Utterance) -> float:
+        """How long it is."""
+        if utterance.duration is not None:
+            return utterance.duration
+        return self.codes(utterance).shape[1] / self.store.spec.frame_rate
+
+    def pairs(
+        self, seed: int, shortest: float = 0.0
+    ) -> Iterator[tuple[Utterance, Utterance | None]]:
+        """Each utterance with another one of its speaker, of `shortest` seconds or more, if there
+        is one and it is wanted."""
         voices: dict[str | None, list[Utterance]] = {}
         for utterance in self.utterances:
-            voices.setdefault(utterance.speaker, []).append(utterance)
+            if not shortest or self.seconds(utterance) >= shortest:
+                voices.setdefault(utterance.speaker, []).append(utterance)
         draw = random.Random(seed)
         for utterance in self.utterances:
-            others = voices[utterance.speaker]
-            if self.reading.prompt_frames == 0 or len(others) < 2:
+            others = voices.get(utterance.speaker, [])
+            itself = any(other is utterance for other in others)
+            if self.reading.prompt_frames == 0 or len(others) <= itself:
                 yield utterance, None
                 continue
-            at = draw.randrange(len(others) - 1)
+            at = draw.randrange(len(others) - itself)
             yield utterance, others[at] if others[at] is not utterance else others[-1]
 
     def question(self, utterance: Utterance, voice: Utterance | None) -> list[Segment]:

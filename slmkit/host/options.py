@@ -17,7 +17,7 @@ MISSING = "???"
 """How OmegaConf writes a value that has to be given."""
 
 SLOT_WORDS = ("part", "kind")
-"""What a part's entry holds beside its options; one that stands for a slot brings the slot's kind."""
+"""What a part's entry holds beside its options; one taken over from a slot brings its kind."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,27 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-Curve = Sequence[tuple[int, float]]
+from slmkit.training.curves import Curve
+
 INK, FIRST, SECOND = "#777777", "#2f6fb5", "#c2571a"
-
-
-def curves_of(folder: Path) -> dict[str, Curve]:
-    """Scalars by name from the TensorBoard logs below a stage's folder: (step, value) pairs."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    curves: dict[str, list[tuple[int, float]]] = {}
-    for place in sorted({file.parent for file in folder.rglob("events.out.tfevents.*")}):
-        events = EventAccumulator(str(place), size_guidance={"scalars": 0})
-        events.Reload()
-        for name in events.Tags()["scalars"]:
-            if "loss" in name:
-                points = [(event.step, event.value) for event in events.Scalars(name)]
-                curves.setdefault(name, []).extend(points)
-    return {name: sorted(dict(points).items()) for name, points in curves.items()}
 
 
 def draw_curves(title: str, curves: Mapping[str, Curve]) -> str:

@@ -12,6 +12,7 @@ from slmkit.api import DataError
 from slmkit.data.atomic import write_atomically
 from slmkit.recipe.folder import RESULTS_FILE, RUN_FILE, read_json
 from slmkit.recipe.report import figures
+from slmkit.training.curves import curves_of
 
 REPORT_FILE = "report.html"
 BLOCKS_FILE = "report.json"
@@ -155,7 +156,7 @@ def _image(block: Mapping[str, Any], folder: Path) -> str:
 def _curves(run: Path, about: Mapping[str, Any]) -> str:
     drawn = []
     for stage in about["stages"]:
-        curves = figures.curves_of(run / stage["folder"])
+        curves = curves_of(run / stage["folder"])
         if curves:
             drawn.append(f'<div class="card">{figures.draw_curves(stage["stage"], curves)}</div>')
     if not drawn:

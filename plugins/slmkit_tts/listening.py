@@ -1,0 +1,3 @@
+"""The stage `listening-form`."""
+
+from __future__ import annotations
