@@ -37,8 +37,8 @@ def draw_bars(names: Sequence[str], panels: Mapping[str, Sequence[Interval]]) ->
             )  # fmt: skip
         panel.set_xticks(range(len(spreads)), [_broken(name) for name in names], color=INK)
         panel.set_title(title, color=INK, fontsize=10)
-        panel.set_ylim(bottom=0)
         panel.margins(y=0.15)
+        panel.set_ylim(bottom=0)
     return _svg(figure, "bars with intervals: " + ", ".join(panels))
 
 

@@ -26,6 +26,7 @@ from slmkit.cli.prepare import prepare
 from slmkit.cli.recipes import recipes
 from slmkit.cli.resynth import resynth
 from slmkit.cli.run import run
+from slmkit.cli.score import score
 from slmkit.cli.show import show
 from slmkit.cli.speak import speak
 
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(ask)
 app.command()(speak)
+app.command()(score)
 app.command()(encode)
 app.command()(decode)
 app.command()(resynth)
