@@ -95,6 +95,7 @@ def test_units_are_not_heard() -> None:
     [
         ({"semantic": {"part": "mel-km", "hop_length": 640}}, "25 and 50 frames a second"),
         ({"acoustic": {"part": "encodec"}}, "50 and 75 frames a second"),
+        ({"semantic": {"part": "hubert-km", "model": "???"}}, "'semantic.model': .* needs this"),
         ({"semantic": {"part": "nothing"}}, "unknown tokenizer"),
         ({"semantic": {"part": "mel-km", "kind": "tokenizer", "clutsers": 2}}, "clusters"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -50,8 +50,9 @@ def check_options(
     OmegaConf.set_readonly(filled, False)
     for name, default in defaults.items():
         value = values.get(name, default)
-        if value == MISSING:
-            faults.append(OptionFault(name, f"{shelved.kind} '{shelved.name}' needs this option"))
+        if lacking := list(_unfilled(name, value)):
+            needs = f"{shelved.kind} '{shelved.name}' needs this option"
+            faults += [OptionFault(each, needs) for each in lacking]
         elif name in values:
             try:
                 filled[name] = value
@@ -85,6 +86,15 @@ def inner_parts(options: Any) -> dict[str, tuple[Shelved, Any]]:
         own = {k: v for k, v in values.items() if k not in SLOT_WORDS}
         found[name] = inner, make_options(inner, own)
     return found
+
+
+def _unfilled(name: str, value: Any) -> Iterator[str]:
+    """The options, also of a part that an option holds, that have to be given."""
+    if value == MISSING:
+        yield name
+    elif isinstance(value, Mapping):
+        for inner, held in value.items():
+            yield from _unfilled(f"{name}.{inner}", held)
 
 
 def _inner_faults(options: Any, name: str) -> list[OptionFault]:
