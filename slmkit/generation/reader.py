@@ -66,6 +66,8 @@ class Reader:
         for text in texts:
             if not text.strip():
                 raise DataError("there is nothing to say: the text is empty")
+            if not self.lm.vocabulary.text.encode(text):
+                raise DataError(f"there is nothing to say: the model reads no word in {text!r}")
         frames = round(seconds * self.lm.spec.frame_rate)
         steps = longest_speech(self.lm, frames) + 2
         sampling = replace(sampling, most=steps, stop=(self.reading.stop,))
