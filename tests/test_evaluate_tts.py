@@ -386,10 +386,12 @@ def test_stages_that_were_not_asked_the_same_are_refused(tmp_path: Path) -> None
         "b": left(tmp_path, "fewer", [(1, 0.5)]),
         "c": left(tmp_path, "again", [(1, 0.5), (2, 0.5)], label="one"),
         "d": tmp_path,
+        "e": left(tmp_path, "often", [(1, 0.5), (2, 0.5)], draws=4),
     }
     for other, fault in (
         ("b", "'a' and 'b' did not say the same texts"),
         ("c", "two stages are labelled 'one'"),
+        ("e", "drew each text 1 and 4 times"),
         ("d", "no text was said here: name a stage evaluate-tts"),
     ):
         with pytest.raises(DataError, match=fault):

@@ -73,6 +73,11 @@ def check_alike(records: Sequence[Record], stages: Sequence[str]) -> None:
                 f"the stages '{stages[0]}' and '{stage}' did not say the same texts in the same "
                 f"voices: give them the same split, roles, items and prompt_seconds"
             )
+        if record["draws"] != records[0]["draws"]:
+            raise DataError(
+                f"the stages '{stages[0]}' and '{stage}' drew each text {records[0]['draws']} and "
+                f"{record['draws']} times: give them the same draws"
+            )
 
 
 def differences(name: str, one: Record, other: Record, split: str) -> Iterator[Result]:

@@ -170,10 +170,11 @@ def keep_sounds(
         rows.append({"title": case.utterance.id, "texts": texts, "sounds": heard,
                      "spectrogram": "spoken"})  # fmt: skip
     title = "Held-out texts, spoken"
+    chosen = f" Of {options.draws} draws the judge's best." if options.draws > 1 else ""
     block = {
         "type": "sounds",
         "title": f"{title} ({options.label})" if options.label else title,
-        "note": "The copy is the true utterance, coded and decoded.",
+        "note": "The copy is the true utterance, coded and decoded." + chosen,
         "rows": rows,
     }
     write_atomically(context.folder / "report.json", (json.dumps([block]) + "\n").encode())
