@@ -222,7 +222,7 @@ def test_a_vocoder_learns_and_is_kept(tmp_path: Path) -> None:
         adversarial={**training, "needs": ["tokenize"], "steps": 2, "adversarial": 1.0},
     )
     run = slmkit.run(path, output=tmp_path / "run")
-    from slmkit.recipe.report.figures import curves_of
+    from slmkit.training.curves import curves_of
 
     loss = [value for _, value in curves_of(run.paths["vocoder"])["loss"]]
     assert np.mean(loss[-5:]) < 0.8 * np.mean(loss[:5]), "the loss falls"
