@@ -101,11 +101,17 @@ VALUES: dict[tuple[str, str], Callable[[Path], dict[str, Any]]] = {
     ("tokenizer", "dac"): lambda f: {"weights": str(tiny_models.dac(f / "dac")), "codebooks": 2},
     ("tokenizer", "xcodec"): lambda f: {"weights": str(tiny_models.xcodec(f / "xcodec"))},
     ("tokenizer", "unit-bpe"): lambda f: {"inner": {"part": "mel-km", "clusters": 16}, "size": 40},
+    ("tokenizer", "hierarchy"): lambda _: {
+        "semantic": {"part": "mel-km", "clusters": 16},
+        "acoustic": {"part": "mel-rvq", "codebooks": 2, "clusters": 16},
+    },
     ("tokenizer", "speechtokenizer-reference"): lambda f: {
         "config": str(tiny_models.speechtokenizer(f / "config.json")),
     },
     ("stage", "compare-probes"): lambda _: {"first": "one", "second": "other"},
     ("stage", "load-uslm"): lambda _: {"weights": "USLM.pt", "symbols": "names.k2symbols"},
+    ("stage", "compare-tts"): lambda _: {"said": ["one", "other"]},
+    ("stage", "listening-form"): lambda _: {"said": ["one"]},
     ("text", "hf"): lambda f: {"model": str(tiny_models.text(f / "text"))},
     ("backbone", "hf"): lambda f: {"model": str(tiny_models.llama(f / "llama"))},
     ("transcriber", "whisper"): lambda f: {"model": str(tiny_models.whisper(f / "whisper"))},

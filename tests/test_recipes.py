@@ -30,6 +30,19 @@ MEASURED = {
         for name in STRATEGIES
         for metric in ("wer", "similarity", "wer/copy", "weights/backbone", "cache")
     },
+    "zero-shot-tts": {
+        f"{name}/{metric}"
+        for name in ("acoustic", "hierarchical", "unified")
+        for metric in (
+            *(f"{m}{group}" for m in ("wer", "similarity") for group in ("", "/new-voices")),
+            "nearer-to-prompt",
+            "stranger-similarity",
+            "failed",
+            "wer/copy",
+            "weights/refiner",
+        )
+    }
+    | {"acoustic-less-unified/wer", "hierarchical-less-unified/similarity"},
     "hybrid": {
         f"{name}/{metric}" for name in ARRANGEMENTS for metric in ("answer-exact", "heard-exact")
     },
@@ -125,6 +138,12 @@ GIVEN = {
     ("unit-hifigan", "paper"): UNITS,
     ("uslm", "paper"): ["corpus.manifest", "tokenizer.weights"],
     ("uslm", "released"): ["tokenizer.weights", "uslm.weights", "uslm.symbols"],
+    ("zero-shot-tts", "paper"): [
+        "corpus.manifest",
+        "units.model",
+        "units.kmeans",
+        "teacher.model",
+    ],
     ("speechtokenizer", "recorded"): ["corpus.manifest"],
     ("speechtokenizer", "paper"): ["corpus.manifest", "teacher.model"],
     ("encodec", "recorded"): ["corpus.manifest"],

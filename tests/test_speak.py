@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +14,28 @@ import torch
 import yaml
 
 import slmkit
-from slmkit.api import AudioError, CodeSpec, DataError, MisfitError, SlmkitError, Speech, Text
+from slmkit.api import (
+    AudioError,
+    CodeSpec,
+    DataError,
+    MisfitError,
+    SlmkitError,
+    Speech,
+    Text,
+    UnknownNameError,
+)
 from slmkit.cli.speak import speak
-from slmkit.data.audio import write_audio
+from slmkit.data.audio import read_audio, write_audio
 from slmkit.generation import reader as reader_module
 from slmkit.generation.attempts import Attempt
 from slmkit.generation.reader import Reader
 from slmkit.generation.sampling import Sampling
 from slmkit.host import build
 from slmkit.lm.reading import Reading
+from slmkit.lm.saving import load_lm
 from slmkit.lm.speechlm import SpeechLM
 from slmkit.recipe.reader import open_reader
+from slmkit.training.keeping import kept_in
 
 WORDS = ("one two", "two one", "one one two", "two")
 
@@ -131,6 +145,76 @@ def test_the_wrong_run_and_the_wrong_stage_are_refused(run: Path, tmp_path: Path
         ask(run, tmp_path / "out.wav", stage="lern")
     with pytest.raises(DataError, match="no model that reads aloud"):
         ask(run, tmp_path / "out.wav", stage="prepare")
+
+
+def test_a_voice_is_cut_mixed_and_resampled(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stereo at 48 kHz and mono at 16 kHz are the same voice, and of a long one the start is."""
+    wave = 0.3 * np.sin(np.arange(3 * 48_000) * 0.02)
+    paths = {}
+    for name, rate, channels, seconds in (
+        ("stereo", 48_000, 2, 3), ("mono", 16_000, 1, 3), ("long", 48_000, 1, 60)
+    ):  # fmt: skip
+        sound = np.tile(wave, 20)[: seconds * 48_000][:: 48_000 // rate]
+        paths[name] = tmp_path / f"{name}.wav"
+        soundfile.write(paths[name], np.repeat(sound[:, None], channels, axis=1), rate)
+    reader = open_reader(run)
+    heard = {n: reader.hear(read_audio(p, 16_000), n) for n, p in paths.items()}
+    assert {each.shape for each in heard.values()} == {(2, 50)}
+    same = (heard["stereo"] == heard["mono"]).mean()
+    assert same > 0.9, f"{same:.2f} of the codes are the same"
+    assert np.array_equal(heard["long"], heard["stereo"])
+    with suppress(SlmkitError):  # it may well say nothing; what of the voice is heard comes first
+        ask(run, tmp_path / "out.wav", voice=paths["long"], longest=0.1, retries=0)
+    assert f"the first 1.0 s of {paths['long']} are heard" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "\n\t", "слово", "日本語", "one\u0000two", "😀"])
+def test_bad_texts_are_one_line(run: Path, tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError) as refused:
+        ask(run, tmp_path / "out.wav", text=text)
+    assert len(str(refused.value).splitlines()) == 1
+    assert not (tmp_path / "out.wav").exists()
+
+
+@pytest.mark.slow
+def test_each_model_speaks_with_the_tokenizer_that_it_learnt_from(
+    run: Path, tmp_path: Path
+) -> None:
+    """A run of two tokenizers in slots of their own: the stage says which."""
+    recipe = yaml.safe_load((run.parent / "recipe.yaml").read_text())
+    coarse = recipe["parts"].pop("tokenizer")
+    recipe["parts"]["coarse"] = {"kind": "tokenizer", **coarse}
+    recipe["parts"]["fine"] = {"kind": "tokenizer", **coarse, "codebooks": 3}
+    recipe["stages"] = {"prepare": {"stage": "prepare"}}
+    for slot in ("coarse", "fine"):
+        recipe["stages"] |= {
+            f"fit-{slot}": {"stage": "fit", "slot": slot, "needs": ["prepare"]},
+            f"code-{slot}": {"stage": "tokenize", "slots": {"tokenizer": slot}},
+            f"learn-{slot}": {"stage": "train-tts", "steps": 2, "kept": 2},
+        }
+    path = tmp_path / "two.yaml"
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False))
+    done = slmkit.run(path, output=tmp_path / "run")
+    for stage, codebooks in (("learn-coarse", 2), ("learn-fine", 3), (None, 3)):
+        reader = open_reader(tmp_path / "run", stage)
+        assert reader.tokenizer.spec.codebooks == reader.lm.spec.codebooks == codebooks
+        assert not torch.isnan(reader.tokenizer.entries).any(), "it is the fitted one"
+    # models kept on the way: the last of them is the model itself, the one before is not
+    steps = kept_in(done.paths["learn-fine"])
+    assert [step for step, _ in steps] == [1, 2]
+    final = load_lm(done.paths["learn-fine"] / "lm").state_dict()
+    first, last = (load_lm(place).state_dict() for _, place in steps)
+    assert all(torch.equal(last[name], final[name]) for name in final)
+    assert any(not torch.equal(first[name], final[name]) for name in final)
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    del about["recipe"]["parts"]["fine"]
+    for folder in (tmp_path / "run").rglob("fine"):
+        shutil.rmtree(folder)
+    (tmp_path / "run" / "run.json").write_text(json.dumps(about))
+    with pytest.raises(UnknownNameError, match="unknown slot 'fine'"):
+        open_reader(tmp_path / "run")
 
 
 class OneVoice:

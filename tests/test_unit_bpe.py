@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slmkit_units.pairs import UnitPairs
 from slmkit_units.plugin import UnitBpeOptions
-from slmkit_units.replay import Replay
 from slmkit_units.unit_bpe import UnitBpe
 
 from slmkit.api import (
@@ -25,6 +24,7 @@ from slmkit.api import (
     Tokenizer,
     WeightsError,
 )
+from slmkit.codecs.replay import Replay
 from slmkit.host import build, host, load_part, make_options, save_part
 from slmkit.recipe.fingerprint import _part
 from slmkit.recipe.fit import _held

@@ -1,86 +1,130 @@
-"""The stage `evaluate-tts`. Letters: k (codebook), t (frame), n (sample)."""
+"""The stage `evaluate-tts`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import torch
-
-from slmkit.api import (
-    AudioError,
-    Codes,
-    Result,
-    Speech,
-    StageContext,
-    Tokenizer,
-    Utterance,
-)
-from slmkit.codecs.decoding_vocoder import as_vocoder
+from slmkit.api import MisfitError, Segments, Speech, StageContext, Tokenizer
+from slmkit.data.atomic import write_atomically
 from slmkit.data.audio import read_utterance, write_audio
-from slmkit.data.batches import pad_wavs
-from slmkit.data.intervals import bootstrap, measure, proportion
+from slmkit.data.intervals import bootstrap
 from slmkit.data.manifest import load_manifest
 from slmkit.data.store import TokenStore
-from slmkit.generation.attempts import FAILURES, Attempt, attempts
-from slmkit.generation.measuring import longest_speech, sizes, times
+from slmkit.generation.attempts import Attempt, attempts
+from slmkit.generation.measuring import longest_speech, sizes, throughput, times
 from slmkit.generation.sampling import Sampling
-from slmkit.host import build
 from slmkit.lm.saving import load_lm
 from slmkit.lm.speechlm import SpeechLM
-from slmkit_tts.examples import STOP, spoken
+from slmkit.training.keeping import kept_in
+from slmkit_tts.cases import Case, cases_of, question
+from slmkit_tts.examples import STOP, Spoken
+from slmkit_tts.figured import failures, figures, items
+from slmkit_tts.judging import Ear, Said, best_of
 from slmkit_tts.plugin import EvaluateTtsOptions
 
-
-@dataclass(frozen=True, eq=False)
-class Said:
-    """A text that was spoken, or a true utterance that was copied.
-
-    Attributes:
-        codes: int64 [k, t].
-        wav: float32 [n].
-    """
-
-    utterance: Utterance
-    voice: Utterance | None
-    codes: np.ndarray
-    wav: np.ndarray
+ITEMS = "items.json"
+ANOTHER_DRAW = 1_000_003
+"""Lies between the seeds of one draw and the next, so that no run's seed gives another's draws."""
 
 
 def evaluate(options: EvaluateTtsOptions, context: StageContext) -> None:
-    """Speak, judge, time; leave sounds for the report. What did not come counts as wrong."""
+    """Speak, judge, time; leave every item's scores, and sounds for the report. What did not come
+    counts as wrong."""
     store = TokenStore.open(context.read("codes"))
     utterances = load_manifest(context.read("manifest") / "manifest.jsonl")
-    asked = spoken(utterances, store, options.split, options.roles, options.prompt_seconds)
-    pairs = list(asked.pairs(0))[: options.items]
     lm, tokenizer = load_lm(context.read("lm")), context.part("tokenizer")
-    sampling = sampling_of(options, lm, context.seed)
-    prompts = [asked.question(*pair) for pair in pairs]
-    limits = limits_of(options, lm, [utterance for utterance, _ in pairs])
-    with context.progress("speaking", len(prompts)) as progress:
-        tried = attempts(lm, prompts, sampling, limits, options.batch, options.retries, progress)
-    said = sounds(tokenizer, pairs, [each.codes for each in tried])
-    copies = sounds(tokenizer, pairs, [asked.codes(utterance) for utterance, _ in pairs])
-    answers = [[Speech(each.codes)] for each in said if each.codes.shape[1]]
-    for row in (
-        *judged(said, "", options.split, context),
-        *failures(tried, options.split),
-        *judged(copies, "/copy", options.split, context),
-        *sizes(lm, answers, options.split),
-        *times(lm, prompts[: options.timed], sampling, options.split),
-    ):
-        name = f"{options.label}/{row.metric}" if options.label else row.metric
-        context.result(replace(row, metric=name))
-    rate = tokenizer.spec.output_sample_rate or tokenizer.spec.sample_rate
-    keep_sounds(said[: options.sounds], copies, rate, options.label, context)
+    check_codes(lm, tokenizer, store)
+    asked, cases = cases_of(options, utterances, store, lm.vocabulary)
+    ear = Ear(tokenizer, context.part("judge"), context.part("voices"))
+    for case in cases:
+        ear.meet(case)
+    prompts: list[Segments] = [question(asked, case) for case in cases]
+    draws = spoken_draws(options, context, lm, cases, prompts, ear)
+    first, best = draws[0], best_of(draws)
+    truths = [Attempt(asked.codes(case.utterance), None, 1) for case in cases]
+    copies = ear.judge_all(cases, truths)
+    answers = [[Speech(each.attempt.codes)] for each in first if len(each.wav)]
+    sampling, split = sampling_of(options, lm, context.seed), options.split
+    together = [prompts[row % len(prompts)] for row in range(options.together)]
+    kept = keep_sounds(first if options.draws == 1 else best, copies, options, ear.rate, context)
+    rows = [*figures(first, "", split), *failures(first, "", split)]
+    if options.draws > 1:
+        name = f"/best-of-{options.draws}"
+        rows += [*figures(best, name, split), *failures(best, name, split)]
+    rows += [
+        *figures(copies, "/copy", split),
+        *sizes(lm, answers, split),
+        *times(lm, prompts[: options.timed], sampling, split),
+        *throughput(lm, together, sampling, split),
+    ]
+    label = f"{options.label}/" if options.label else ""
+    context.result(*(replace(row, metric=label + row.metric) for row in rows))
+    record = {
+        "label": options.label,
+        "split": split,
+        "draws": options.draws,
+        "course": course(options, context, cases[: options.follow], asked, ear),
+        "items": items(first, best, kept),
+    }
+    write_atomically(context.folder / ITEMS, (json.dumps(record, indent=1) + "\n").encode())
 
 
-def limits_of(options: EvaluateTtsOptions, lm: SpeechLM, asked: Sequence[Utterance]) -> list[int]:
+def course(
+    options: EvaluateTtsOptions,
+    context: StageContext,
+    cases: Sequence[Case],
+    asked: Spoken,
+    ear: Ear,
+) -> list[dict[str, Any]]:
+    """The WER of each model that was kept in the course of the training, of some of the cases."""
+    found = []
+    for step, place in kept_in(context.read("lm").parent) if cases else ():
+        lm = load_lm(place)
+        prompts: list[Segments] = [question(asked, case) for case in cases]
+        (said,) = spoken_draws(replace(options, draws=1), context, lm, cases, prompts, ear)
+        wer = bootstrap([each.errors for each in said], [each.words for each in said])
+        found.append({"step": step, "wer": [100 * figure for figure in wer], "n": len(said)})
+    return found
+
+
+def check_codes(lm: SpeechLM, tokenizer: Tokenizer, store: TokenStore) -> None:
+    """Raise MisfitError where the model, the tokenizer and the stored codes are not of a kind."""
+    for what, spec in (("the tokenizer gives", tokenizer.spec), ("the store holds", store.spec)):
+        if spec != lm.spec:
+            raise MisfitError(
+                f"evaluate-tts: {what} codes of another kind than the model speaks: "
+                f"{spec.unlike(lm.spec)}; name the slot that it learnt from: slots: {{tokenizer: "
+                f"SLOT}}, and let the stage need that slot's `tokenize`"
+            )
+
+
+def spoken_draws(
+    options: EvaluateTtsOptions,
+    context: StageContext,
+    lm: SpeechLM,
+    cases: Sequence[Case],
+    prompts: Sequence[Segments],
+    ear: Ear,
+) -> list[list[Said]]:
+    """Each text said and judged `draws` times."""
+    limits = limits_of(options, lm, cases)
+    draws = []
+    for draw in range(options.draws):
+        sampling = sampling_of(options, lm, context.seed + draw * ANOTHER_DRAW)
+        title = f"speaking, draw {draw + 1}" if options.draws > 1 else "speaking"
+        with context.progress(title, len(prompts)) as progress:
+            settings = options.batch, options.retries, progress
+            tried = attempts(lm, prompts, sampling, limits, *settings)
+        draws.append(ear.judge_all(cases, tried))
+    return draws
+
+
+def limits_of(options: EvaluateTtsOptions, lm: SpeechLM, cases: Sequence[Case]) -> list[int]:
     """Frames that each text may take at most, by what there is to pronounce in it."""
-    texts = [u.text or "" for u in asked]
+    texts = [case.utterance.text or "" for case in cases]
     seconds = [1 + options.seconds_per_symbol * len(lm.vocabulary.text.encode(t)) for t in texts]
     return [round(min(s, options.longest_seconds) * lm.spec.frame_rate) for s in seconds]
 
@@ -99,83 +143,40 @@ def sampling_of(options: EvaluateTtsOptions, lm: SpeechLM, seed: int) -> Samplin
     )
 
 
-def sounds(
-    tokenizer: Tokenizer,
-    pairs: Sequence[tuple[Utterance, Utterance | None]],
-    codes: Sequence[np.ndarray],
-) -> list[Said]:
-    """The sound of codes; none of no codes."""
-    vocoder, said = as_vocoder(tokenizer), []
-    for (utterance, voice), each in zip(pairs, codes, strict=True):
-        wav = np.zeros(0, dtype=np.float32)
-        if each.shape[1]:
-            one = Codes.pad([torch.from_numpy(each)], tokenizer.spec)
-            decoded, lengths = vocoder.synthesize(one)
-            wav = decoded[0, : int(lengths[0])].numpy()
-        said.append(Said(utterance, voice, each, wav))
-    return said
-
-
-def judged(said: Sequence[Said], name: str, split: str, context: StageContext) -> Iterator[Result]:
-    """The judge's word error rate, and the likeness to the voice that was asked for."""
-    judge: Any = context.part("judge")
-    heard = []
-    for each in said:
-        wav, lengths = pad_wavs([each.wav])
-        heard.append(judge.transcribe(wav, lengths)[0] if len(each.wav) else "")
-    texts = [(h, each.utterance.text or "") for h, each in zip(heard, said, strict=True)]
-    yield measure(build("metric", "wer"), f"wer{name}", split, texts)
-    alike = list(likenesses(said, context.part("voices")))
-    if alike:
-        value, low, high = bootstrap(alike, [1.0] * len(alike))
-        yield Result(f"similarity{name}", split, value, low, high, len(alike))
-
-
-def failures(tried: Sequence[Attempt], split: str) -> Iterator[Result]:
-    """The share of texts whose last attempt failed, whole and by what went wrong, and how many
-    attempts there were for each text."""
-    for name, kinds in (("failed", FAILURES), *((f"failed/{k}", (k,)) for k in FAILURES)):
-        share = proportion(sum(each.failure in kinds for each in tried), len(tried))
-        yield Result(name, split, *(100 * s for s in share), len(tried), "%", "lower")
-    tries = [float(each.tries) for each in tried]
-    yield Result("tries", split, *bootstrap(tries, [1.0] * len(tries)), len(tries), "", "lower")
-
-
-def likenesses(said: Sequence[Said], encoder: Any) -> Iterator[float]:
-    """The cosine between each voice and the recording of its prompt; what has no sound, or none in
-    which a voice is heard, is like nobody: 0."""
-    for each in said:
-        if each.voice is None:
-            continue
-        recording = encoder.embed(*pad_wavs([read_utterance(each.voice, encoder.sample_rate)]))[0]
-        try:
-            spoken = encoder.embed(*pad_wavs([each.wav]))[0]
-        except AudioError:
-            yield 0.0
-            continue
-        yield float(spoken @ recording)
-
-
 def keep_sounds(
-    said: Sequence[Said], copies: Sequence[Said], rate: int, label: str, context: StageContext
-) -> None:
-    """What was said, beside the copy of the true utterance, for the report."""
+    said: Sequence[Said],
+    copies: Sequence[Said],
+    options: EvaluateTtsOptions,
+    rate: int,
+    context: StageContext,
+) -> list[dict[str, str]]:
+    """The first cases' sounds for the report and for listeners: the prompt, what was said, the true
+    utterance and its copy; for each case the paths that were kept."""
     folder = context.folder / "sounds"
     folder.mkdir(exist_ok=True)
-    rows = []
-    for each, copy in zip(said, copies, strict=False):
-        sounds = {}
-        for name, wav in (("spoken", each.wav), ("copy", copy.wav)):
+    paths: list[dict[str, str]] = [{} for _ in said]
+    rows: list[Any] = []
+    for number, (each, copy) in enumerate(list(zip(said, copies, strict=True))[: options.sounds]):
+        case = each.case
+        waves = {"spoken": each.wav, "copy": copy.wav, "true": read_utterance(case.utterance, rate)}
+        if case.voice is not None:
+            waves = {"prompt": read_utterance(case.voice, rate), **waves}
+        for name, wav in waves.items():
             if len(wav):
-                sounds[name] = f"sounds/{each.utterance.id}-{name}.flac"
-                write_audio(context.folder / sounds[name], wav, rate)
-        texts = {"text": each.utterance.text}
-        rows.append({"title": each.utterance.id, "texts": texts, "sounds": sounds,
+                paths[number][name] = f"sounds/{number:03d}-{name}.flac"
+                write_audio(context.folder / paths[number][name], wav, rate)
+        heard = {n: path for n, path in paths[number].items() if n != "true"}
+        voice = "known from training" if case.known else "new"
+        texts = {"text": case.utterance.text, "heard": each.heard, "voice": voice}
+        rows.append({"title": case.utterance.id, "texts": texts, "sounds": heard,
                      "spectrogram": "spoken"})  # fmt: skip
+    title = "Held-out texts, spoken"
+    chosen = f" Of {options.draws} draws the judge's best." if options.draws > 1 else ""
     block = {
         "type": "sounds",
-        "title": f"Held-out texts, spoken ({label})" if label else "Held-out texts, spoken",
-        "note": "The copy is the true utterance, coded and decoded.",
+        "title": f"{title} ({options.label})" if options.label else title,
+        "note": "The copy is the true utterance, coded and decoded." + chosen,
         "rows": rows,
     }
-    (context.folder / "report.json").write_text(json.dumps([block], indent=1) + "\n")
+    write_atomically(context.folder / "report.json", (json.dumps([block]) + "\n").encode())
+    return paths

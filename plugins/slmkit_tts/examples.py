@@ -29,20 +29,30 @@ class Spoken:
         codes: np.ndarray = self.store.row(utterance.id).codes
         return codes
 
-    def pairs(self, seed: int) -> Iterator[tuple[Utterance, Utterance | None]]:
-        """Each utterance with another one of its speaker, if there is one and it is wanted; who
-        spoke is known by name, and what has none is nobody's voice."""
+    def seconds(self, utterance: Utterance) -> float:
+        """How long it is."""
+        if utterance.duration is not None:
+            return utterance.duration
+        return self.codes(utterance).shape[1] / self.store.spec.frame_rate
+
+    def pairs(
+        self, seed: int, shortest: float = 0.0
+    ) -> Iterator[tuple[Utterance, Utterance | None]]:
+        """Each utterance with another one of its speaker, of `shortest` seconds or more, if there
+        is one and it is wanted. Who spoke is known by name: what has none is nobody's voice."""
         voices: dict[str | None, list[Utterance]] = {}
         for utterance in self.utterances:
-            voices.setdefault(utterance.speaker, []).append(utterance)
+            if not shortest or self.seconds(utterance) >= shortest:
+                voices.setdefault(utterance.speaker, []).append(utterance)
         draw = random.Random(seed)
         for utterance in self.utterances:
-            others = voices[utterance.speaker]
+            others = voices.get(utterance.speaker, [])
+            itself = any(other is utterance for other in others)
             unknown = utterance.speaker is None
-            if self.reading.prompt_frames == 0 or unknown or len(others) < 2:
+            if self.reading.prompt_frames == 0 or unknown or len(others) <= itself:
                 yield utterance, None
                 continue
-            at = draw.randrange(len(others) - 1)
+            at = draw.randrange(len(others) - itself)
             yield utterance, others[at] if others[at] is not utterance else others[-1]
 
     def question(self, utterance: Utterance, voice: Utterance | None) -> list[Segment]:

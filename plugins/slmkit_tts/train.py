@@ -10,6 +10,7 @@ from slmkit.data.store import TokenStore
 from slmkit.generation.measuring import weights_of
 from slmkit.lm.saving import save_lm
 from slmkit.lm.speechlm import SpeechLM
+from slmkit.training.keeping import Keeping
 from slmkit.training.lm import fit_lm
 from slmkit_tts.examples import STOP, Spoken, spoken
 from slmkit_tts.plugin import TrainTtsOptions
@@ -33,7 +34,8 @@ def train(options: TrainTtsOptions, context: StageContext) -> None:
     context.say(f"{len(train_grids)} examples, {sum(g.steps for g in train_grids)} steps")
     for name, count in weights_of(lm).items():
         context.say(f"{name}: {count / 1e6:.2f} M weights")
-    fit_lm(lm, train_grids, dev_grids, options, context)
+    keeping = Keeping(lm, context.folder, options.steps, options.kept) if options.kept else None
+    fit_lm(lm, train_grids, dev_grids, options, context, [keeping] if keeping else [])
     save_lm(lm, context.folder / "lm")
     learnt.reading.save(context.folder / "lm")
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from slmkit.api import Codes, CodeSpec, MisfitError, Tokenizer
+from slmkit.codecs.replay import Replay
 from slmkit_units.pairs import UnitPairs
 from slmkit_units.plugin import UnitBpeOptions
-from slmkit_units.replay import Replay
 
 PAIRS_FILE = "pairs.json"
 LASTED = "unit-durations"

@@ -29,6 +29,7 @@ from slmkit.cli.recipes import recipes
 from slmkit.cli.report import report
 from slmkit.cli.resynth import resynth
 from slmkit.cli.run import run
+from slmkit.cli.score import score
 from slmkit.cli.show import show
 from slmkit.cli.speak import speak
 
@@ -50,6 +51,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(ask)
 app.command()(speak)
+app.command()(score)
 app.command()(encode)
 app.command()(decode)
 app.command()(resynth)

@@ -45,6 +45,9 @@ def speak(
     if voice is not None:
         wav = read_audio(voice, reader.tokenizer.spec.sample_rate)
         heard = reader.hear(wav, str(voice))
+        listened = heard.shape[1] / reader.lm.spec.frame_rate
+        if len(wav) > listened * reader.tokenizer.spec.sample_rate:
+            typer.echo(f"voice: the first {listened:.1f} s of {voice} are heard", err=True)
     (said,) = reader.read([text], heard, sampling, longest, retries, voice_text)
     if said.failure is not None:
         times = "once" if said.tries == 1 else f"{said.tries} times"

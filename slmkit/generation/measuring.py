@@ -12,7 +12,8 @@ import numpy as np
 from torch import Tensor
 
 from slmkit.api import Result, Segments, Speech, Text
-from slmkit.generation.loop import stream
+from slmkit.data.intervals import bootstrap
+from slmkit.generation.loop import complete, stream
 from slmkit.generation.sampling import Sampling
 from slmkit.lm.speechlm import SpeechLM
 
@@ -48,20 +49,39 @@ def times(
 ) -> Iterator[Result]:
     """Answers to prompts one by one: time until the first frames are there, and for each second of
     speech."""
-    first, whole, frames = [], 0.0, 0
+    first, took, lasted = [], [], []
     for row, prompt in enumerate(prompts):
-        begun, waited = time.perf_counter(), None
+        begun, waited, frames = time.perf_counter(), None, 0
         for piece in stream(lm, prompt, sampling, row):
             if not isinstance(piece, Text) and piece.codes.shape[1]:
                 waited = waited or time.perf_counter() - begun
                 frames += piece.codes.shape[1]
         if waited is not None:
             first.append(1000 * waited)
-            whole += time.perf_counter() - begun
+            took.append(time.perf_counter() - begun)
+            lasted.append(frames / lm.spec.frame_rate)
     if first:
-        factor = whole * lm.spec.frame_rate / frames
         yield plain("first-frames", split, statistics.median(first), len(first), "ms")
-        yield plain("real-time-factor", split, factor, len(first))
+        factor = bootstrap(took, lasted)
+        yield Result("real-time-factor", split, *factor, len(first), direction="lower")
+
+
+def throughput(
+    lm: SpeechLM, prompts: Sequence[Segments], sampling: Sampling, split: str
+) -> Iterator[Result]:
+    """Seconds of speech made in a second: of answers to prompts one after the other, and side by
+    side in one batch. Both draw alike, so that both make the same speech."""
+    rows = range(len(prompts))
+    ways = {1: [[row] for row in rows], len(prompts): [list(rows)]}
+    for size, batches in ways.items():
+        begun, frames = time.perf_counter(), 0
+        for batch in batches:
+            for answer in complete(lm, [prompts[row] for row in batch], sampling, batch):
+                frames += sum(s.codes.shape[1] for s in answer if not isinstance(s, Text))
+        if frames:
+            speed = frames / lm.spec.frame_rate / (time.perf_counter() - begun)
+            name = f"throughput/batch-{size}"
+            yield plain(name, split, speed, len(prompts), "s/s", "higher")
 
 
 def longest_speech(lm: SpeechLM, frames: int) -> int:

@@ -85,6 +85,8 @@ class Reader:
         for text in texts:
             if not text.strip():
                 raise DataError("there is nothing to say: the text is empty")
+            if not self.lm.vocabulary.text.encode(text):
+                raise DataError(f"there is nothing to say: the model reads no word in {text!r}")
         self._check_said(voice, said)
         frames = round(seconds * self.lm.spec.frame_rate)
         steps = longest_speech(self.lm, frames) + 2

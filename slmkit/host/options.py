@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,9 @@ from slmkit.host.registry import Shelved, host
 
 MISSING = "???"
 """How OmegaConf writes a value that has to be given."""
+
+SLOT_WORDS = ("part", "kind")
+"""What a part's entry holds beside its options; one taken over from a slot brings its kind."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +50,9 @@ def check_options(
     OmegaConf.set_readonly(filled, False)
     for name, default in defaults.items():
         value = values.get(name, default)
-        if value == MISSING:
-            faults.append(OptionFault(name, f"{shelved.kind} '{shelved.name}' needs this option"))
+        if lacking := list(_unfilled(name, value)):
+            needs = f"{shelved.kind} '{shelved.name}' needs this option"
+            faults += [OptionFault(each, needs) for each in lacking]
         elif name in values:
             try:
                 filled[name] = value
@@ -79,14 +83,24 @@ def inner_parts(options: Any) -> dict[str, tuple[Shelved, Any]]:
     for name, kind in parts_of(type(options)).items():
         values = getattr(options, name)
         inner = host().find(kind, values.get("part", ""), f"option '{name}'")
-        found[name] = inner, make_options(inner, {k: v for k, v in values.items() if k != "part"})
+        own = {k: v for k, v in values.items() if k not in SLOT_WORDS}
+        found[name] = inner, make_options(inner, own)
     return found
+
+
+def _unfilled(name: str, value: Any) -> Iterator[str]:
+    """The options, also of a part that an option holds, that have to be given."""
+    if value == MISSING:
+        yield name
+    elif isinstance(value, Mapping):
+        for inner, held in value.items():
+            yield from _unfilled(f"{name}.{inner}", held)
 
 
 def _inner_faults(options: Any, name: str) -> list[OptionFault]:
     """What is wrong with the part that an option holds."""
-    values = dict(getattr(options, name))
-    part = values.pop("part", None)
+    values = {k: v for k, v in getattr(options, name).items() if k not in SLOT_WORDS}
+    part = getattr(options, name).get("part")
     if not isinstance(part, str):
         return [OptionFault(name, "must name its part: {part: NAME}")]
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slmkit.api import DataError
+from slmkit.api import DataError, MisfitError
 from slmkit.codecs.decoding_vocoder import as_vocoder
 from slmkit.generation.reader import Reader
 from slmkit.lm.reading import READING_FILE, Reading
@@ -19,16 +19,20 @@ def open_reader(folder: str | Path, stage: str | None = None) -> Reader:
     """
     run = load(folder)
     if stage is None:
-        models = [p / "lm" for p in run.paths.values() if (p / "lm" / READING_FILE).exists()]
-        if not models:
+        readers = [n for n, path in run.paths.items() if (path / "lm" / READING_FILE).exists()]
+        if not readers:
             raise DataError(
                 f"{folder}: no finished stage of this run left a model that reads aloud"
             )
-        model = models[-1]
-    else:
-        model = run.path(stage) / "lm"
-    reading = Reading.load(model)
-    tokenizer = run.fitted_or_named("tokenizer")
+        stage = readers[-1]
+    model = run.path(stage) / "lm"
+    reading, lm = Reading.load(model), load_lm(model)
+    tokenizer = run.fitted_or_named(run.slot_of(stage, "tokenizer"))
+    if tokenizer.spec != lm.spec:
+        raise MisfitError(
+            f"{folder}: the tokenizer of stage '{stage}' gives codes of another kind than its "
+            f"model speaks: {tokenizer.spec.unlike(lm.spec)}"
+        )
     speaks = "vocoder" in run.recipe["parts"]
     vocoder = as_vocoder(run.fitted_or_named("vocoder") if speaks else tokenizer)
-    return Reader(load_lm(model), reading, tokenizer, vocoder)
+    return Reader(lm, reading, tokenizer, vocoder)

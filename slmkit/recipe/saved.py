@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from slmkit.api import DataError, Result, UnknownNameError
-from slmkit.host import build, is_part, load_part
+from slmkit.host import build, host, is_part, load_part
+from slmkit.recipe import graph
 from slmkit.recipe.folder import RESULTS_FILE, RUN_FILE, read_json
 
 
@@ -57,11 +58,23 @@ class SavedRun:
         left = {f.name for path in self.paths.values() for f in path.iterdir() if is_part(f)}
         raise UnknownNameError("fitted part", slot, left, str(self.folder))
 
+    def slot_of(self, stage: str, slot: str) -> str:
+        """The recipe's slot that a stage, or the nearest above it that uses such a one, takes for
+        `slot`: a run of several tokenizers has a model for each."""
+        stages: Mapping[str, Any] = self.recipe["stages"]
+        needs = {name: entry["needs"] for name, entry in stages.items()}
+        for name in (stage, *graph.above(stage, needs)):
+            if slot in host().find("stage", stages[name]["stage"]).declaration.uses:
+                return str((stages[name].get("slots") or {}).get(slot, slot))
+        return slot
+
     def fitted_or_named(self, slot: str) -> Any:
         """The part that a stage left in a slot, else as the recipe names it: published weights need
-        no fitting."""
+        no fitting. Raises UnknownNameError for a slot that the recipe has not."""
         if self.find(slot) is not None:
             return self.part(slot)
+        if slot not in self.recipe["parts"]:
+            raise UnknownNameError("slot", slot, self.recipe["parts"], str(self.folder))
         entry = dict(self.recipe["parts"][slot])
         return build(entry.pop("kind", slot), entry.pop("part"), entry)
 

@@ -133,8 +133,9 @@ def fit_lm(
     dev: Sequence[Grid],
     training: LmTraining,
     context: StageContext,
+    watchers: Sequence[Callback] = (),
 ) -> None:
-    """Train in place; a broken run goes on from its last checkpoint.
+    """Train in place; a broken run goes on from its last checkpoint. `watchers` are called last.
 
     Raises DataError without examples, MisfitError for what the backbone cannot do.
     """
@@ -157,7 +158,7 @@ def fit_lm(
         max_steps=training.steps,
         gradient_clip_val=training.clip,
         precision=fast_precision(),
-        callbacks=callbacks,
+        callbacks=[*callbacks, *watchers],
     )
     trainer.fit(learner, batches, DataLoader(checks, batch_size=None) if checks else None)
     averaging.settle(learner)

@@ -1,0 +1,1 @@
+"""Two tokenizers as one: semantic units, and below them the codes of a codec."""
