@@ -22,6 +22,7 @@ from slmkit.cli.doctor import doctor
 from slmkit.cli.encode import encode
 from slmkit.cli.export import export
 from slmkit.cli.list import list_parts
+from slmkit.cli.new import new
 from slmkit.cli.prepare import prepare
 from slmkit.cli.recipes import recipes
 from slmkit.cli.resynth import resynth
@@ -58,6 +59,7 @@ app.command()(export)
 app.command()(doctor)
 app.command()(prepare)
 app.add_typer(recipes, name="recipes")
+app.add_typer(new, name="new")
 
 
 def _show_version(wanted: bool) -> None:
