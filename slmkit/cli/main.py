@@ -15,6 +15,7 @@ import typer
 import slmkit
 from slmkit.api import SlmkitError
 from slmkit.cli.ask import ask
+from slmkit.cli.check import check
 from slmkit.cli.config import config
 from slmkit.cli.convert_voice import convert_voice
 from slmkit.cli.decode import decode
@@ -56,6 +57,7 @@ app.command()(config)
 app.command("list")(list_parts)
 app.command()(show)
 app.command()(export)
+app.command()(check)
 app.command()(doctor)
 app.command()(prepare)
 app.add_typer(recipes, name="recipes")

@@ -37,10 +37,13 @@ SAMPLES: Mapping[str, Sample] = {
     ),
     "refiner": Sample(
         "fine codebooks one after another, by a convolution over a few frames",
-        "A decoding strategy names it behind its generator: `Refinement(\"$name\")`.",
+        'A decoding strategy names it behind its generator: `Refinement("$name")`.',
     ),
     "decoding": Sample("a code a step while that is affordable, else a frame a step"),
-    "transcriber": Sample("whether sound hums, hisses or is silent", SLOT.replace("$slot", "judge")),
+    "transcriber": Sample(
+        "whether sound hums, hisses or is silent",
+        "In a recipe it is `parts: {judge: {kind: transcriber, part: $name}}`.",
+    ),
     "speaker-encoder": Sample(
         "the long-term average spectrum of a voice",
         "In a recipe it stands in a slot that a stage names, as `{part: $name, kind: "

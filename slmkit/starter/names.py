@@ -35,8 +35,8 @@ def check_name(name: str, kind: str) -> None:
         hint = hint.strip("-0123456789")
         mend = f": '{hint}' would do" if NAME.fullmatch(hint) else ""
         raise SlmkitError(
-            f"'{name}' is no name of a plugin: lower case letters and digits, a letter first, dashes "
-            f"between words{mend}"
+            f"'{name}' is no name of a plugin: lower case letters and digits, a letter first, "
+            f"dashes between words{mend}"
         )
     if len(name) > LONGEST:
         raise SlmkitError(f"'{name}' has {len(name)} characters: give a name of at most {LONGEST}")

@@ -27,6 +27,7 @@ from slmkit.testing.transcribers import transcriber_laws
 from slmkit.testing.vocoders import vocoder_laws
 
 SENTENCES = ("what is three plus five", "three plus five is eight", "name the opposite of hot")
+OTHERS = ("many cooks do spoil a broth", "a stitch in time saves nine", "no news is good news")
 
 Values = Mapping[str, Any]
 
@@ -89,9 +90,12 @@ def _spoken(spec: CodeSpec, seed: int) -> tuple[Codes, torch.Tensor, torch.Tenso
 
 
 def _text(name: str, values: Values, folder: Path) -> None:
+    learnt = itertools.chain([SENTENCES], itertools.repeat(OTHERS))
+
     def make() -> TextTokenizer:
         part: TextTokenizer = build("text", name, values)
-        part.fit(SENTENCES)
+        # but for the first on other texts, so that what is restored is not there already
+        part.fit(next(learnt))
         return part
 
     text_laws(make, SENTENCES, folder)
