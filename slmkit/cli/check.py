@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slmkit.cli.completing import complete_plugin
+
 if TYPE_CHECKING:
     from slmkit.testing.verdicts import Examination, Verdict
 
@@ -18,7 +20,12 @@ COLOURS = {"kept": "green", "broken": "red", "unchecked": "yellow"}
 
 def check(
     package: Annotated[
-        str, typer.Argument(metavar="PACKAGE|FOLDER", help="An installed package, or its source.")
+        str,
+        typer.Argument(
+            metavar="PACKAGE|FOLDER",
+            help="An installed package, or its source.",
+            autocompletion=complete_plugin,
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from slmkit.api import KINDS
 from slmkit.cli.completing import complete_kind
+from slmkit.cli.talking import talk
 
 new = typer.Typer(help="Begin something of your own.", no_args_is_help=True)
 
@@ -36,4 +37,4 @@ def new_plugin(
     folder = write(name, kind, output)
     typer.echo(str(folder))
     steps = f"pip install -e '{folder}[dev]'", f"pytest {folder}", f"slmkit check {name}"
-    typer.echo("next: " + "\n      ".join(steps), err=True)
+    talk("next: " + "\n      ".join(steps))

@@ -88,7 +88,7 @@ def _root(folder: Path, project: Mapping[str, Any], point: str) -> Path:
     told = [*find.get("where", ()), setuptools.get("package-dir", {}).get("", ".")]
     for root in (folder / each for each in (*told, ".", "src")):
         if (root / top).is_dir() or (root / f"{top}.py").is_file():
-            return root.resolve()
+            return Path(root).resolve()
     raise SlmkitError(
         f"{folder}: its module '{top}' lies neither there nor in src/: install it (pip install -e "
         f"{folder}), and give its name, {project['project']['name']}"
