@@ -113,6 +113,12 @@ REFUSED = {
     "slmkit-mine": "as in 'mine-for-slmkit'",
     "slmkit": "reserved",
     "lambda": "word or module of Python",
+    "len": "word or module of Python",
+    "tests": "another folder",
+    "tokenizer": "such as 'my-tokenizer'",
+    "codes": "would be called Codes",
+    "options": "would be called Options",
+    "tensor": "would be called Tensor",
     "json": "word or module of Python",
     "numpy": "installed already",
     "soundfile": "installed already",
@@ -127,6 +133,12 @@ def test_a_name_that_will_not_do_is_refused_in_a_line(name: str, tmp_path: Path)
         new_plugin(name, "tokenizer", tmp_path)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_function_may_not_be_called_as_what_it_uses(tmp_path: Path) -> None:
+    with pytest.raises(SlmkitError, match="would be called utterances"):
+        new_plugin("utterances", "stage", tmp_path)
+    assert new_plugin("utterances", "text", tmp_path).is_dir()
 
 
 def test_a_name_is_taken_only_among_its_kind() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -37,7 +38,9 @@ def completion(
     if shell not in HOW:
         raise UnknownNameError("shell", shell, HOW)
     typer.echo(get_completion_script(prog_name=PROGRAM, complete_var=VARIABLE, shell=shell))
-    talk(HOW[shell])
+    if sys.stdout.isatty():
+        # a shell that reads the lines each time that it starts is told nothing
+        talk(HOW[shell])
 
 
 def prepare_completion() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib.util
 import keyword
 import re
@@ -14,6 +15,7 @@ from slmkit.host import host
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 RESERVED = "slmkit"
+FOLDERS = {"tests", "build", "dist", "docs"}
 LONGEST = 30
 """Characters; lines of the package hold its name and are to fit in a hundred."""
 
@@ -46,8 +48,11 @@ def check_name(name: str, kind: str) -> None:
             f"'{name}': import names that begin with '{RESERVED}_' are reserved for slmkit's own "
             f"parts; put your own name first, as in '{name.removeprefix('slmkit-')}-for-slmkit'"
         )
-    if keyword.iskeyword(package) or package in sys.stdlib_module_names:
+    known = keyword.iskeyword(package) or hasattr(builtins, package)
+    if known or package in sys.stdlib_module_names:
         raise SlmkitError(f"'{name}' is a word or module of Python itself: choose another name")
+    if package in FOLDERS:
+        raise SlmkitError(f"'{name}' is the name of another folder of a package: choose another")
     _check_free(name, package, kind)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +13,7 @@ from slmkit.api import HOOK_OF_KIND, SlmkitError, UnknownNameError
 from slmkit.starter.kinds import SAMPLES
 from slmkit.starter.names import check_name, check_place, class_of, package_of
 
+ANY = "any-name"
 SHARED = {
     "pyproject.toml": "pyproject.toml",
     "README.md": "README.md",
@@ -40,6 +42,7 @@ def new_plugin(name: str, kind: str, parent: Path) -> Path:
     if kind not in HOOK_OF_KIND:
         raise UnknownNameError("kind of part", kind, HOOK_OF_KIND)
     check_name(name, kind)
+    _check_words(name, kind)
     folder = parent / name
     check_place(folder)
     made = render(name, kind)
@@ -62,6 +65,24 @@ def render(name: str, kind: str) -> dict[str, str]:
         Template(path).substitute(values): Template(_template(file)).substitute(values)
         for path, file in {**shared, **own}.items()
     }
+
+
+def _check_words(name: str, kind: str) -> None:
+    """Raise SlmkitError for a name whose class would be called as something that its files use."""
+    words = set()
+    for path, text in render(ANY, kind).items():
+        for node in ast.walk(ast.parse(text)) if path.endswith(".py") else ():
+            if isinstance(node, ast.Name):
+                words.add(node.id)
+            elif isinstance(node, ast.alias | ast.ClassDef | ast.FunctionDef):
+                words.add(node.name)
+    words -= {class_of(ANY), package_of(ANY)}
+    called = package_of(name) if kind == "stage" else class_of(name)
+    if called in words:
+        raise SlmkitError(
+            f"'{name}': the part would be called {called}, as something else that it uses: choose "
+            f"another name, such as 'my-{name}'"
+        )
 
 
 def bounds(version: str) -> str:
