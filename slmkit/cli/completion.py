@@ -30,7 +30,7 @@ def completion(
     ],
 ) -> None:
     """Print what teaches a shell to complete commands, parts, recipes and runs."""
-    from typer.completion import get_completion_script
+    from typer._completion_shared import get_completion_script
 
     from slmkit.api import UnknownNameError
     from slmkit.cli.talking import talk
@@ -46,6 +46,6 @@ def completion(
 def prepare_completion() -> None:
     """Let typer answer where a shell asks for completions."""
     if VARIABLE in os.environ:
-        from typer.completion import completion_init
+        from typer._completion_classes import completion_init
 
         completion_init()

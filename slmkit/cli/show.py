@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from slmkit.api import Can
     from slmkit.host import Host, Shelved
 
+TOLD = ("summary", "target", "revision", "source", "licence", "weights_licence",
+        "uses", "gives", "reads", "leaves")  # fmt: skip
+"""Fields of a declaration that go into JSON as they are."""
 UNITS = {"sample_rate": " Hz", "frame_rate": " Hz"}
 
 
@@ -80,8 +83,6 @@ def _as_json(found: Host, part: Shelved) -> dict[str, Any]:
 
     declaration = part.declaration
     helps = help_of(declaration.options)
-    told = ("summary", "target", "revision", "source", "licence", "weights_licence")
-    told += ("uses", "gives", "reads", "leaves")
     return {
         "name": part.name,
         "kind": part.kind,
@@ -89,7 +90,7 @@ def _as_json(found: Host, part: Shelved) -> dict[str, Any]:
         "distribution": part.distribution,
         "version": part.version,
         "plugin": part.plugin,
-        **{name: getattr(declaration, name) for name in told},
+        **{name: getattr(declaration, name) for name in TOLD},
         "can": dataclasses.asdict(_can(part)),
         "options": [
             {
