@@ -232,6 +232,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, capture_output=True, text=True, env={**os.environ, "NO_COLOR": ""})
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_what_it_found(make: Make) -> None:
     folder = make("metric", metric=("due, said = ", "print('noise'); due, said = "))
     done = run("check", folder, "--json")
