@@ -139,6 +139,18 @@ def test_list_shows_broken_and_rival_plugins_and_ends_well(tmp_path: Path) -> No
     assert listed["broken"][0]["reason"] == "RuntimeError: out of order"
 
 
+def test_list_says_which_slmkit_a_plugin_was_made_for(tmp_path: Path) -> None:
+    distribution(tmp_path, "dated", "raise RuntimeError('imported after all')")
+    with (tmp_path / "dated-1.0.dist-info" / "METADATA").open("a") as metadata:
+        metadata.write("Requires-Dist: slmkit<2,>=1\n")
+    rows = [line.split("\t") for line in slmkit("list", path=tmp_path).stdout.splitlines()]
+    (row,) = [row for row in rows if row[3] == "dated"]
+    assert row[1::3] == ["plugin", "broken"]
+    assert "made for slmkit <2,>=1, and this is slmkit" in row[2]
+    assert "pip install --upgrade dated" in row[2]
+    assert "imported" not in row[2]
+
+
 def test_list_names_what_is_missing_and_how_to_mend_it(tmp_path: Path) -> None:
     needs = DECLARES_MEL_KM.replace('"a:B"', '"a:B", requires=("absent_one",), extra="far"')
     distribution(tmp_path, "needy", needs.replace("mel-km", "needy"))

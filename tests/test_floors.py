@@ -26,6 +26,7 @@ LOWER = ("testing", "generation", "lm", "codecs", "data", "host", "api")
 MAY_IMPORT = {
     "api": (),
     "host": ("api",),
+    "starter": ("host", "api"),
     "testing": ("generation", "lm", "codecs", "data", "host", "api"),
     "data": ("host", "api"),
     "codecs": ("api",),
@@ -34,7 +35,7 @@ MAY_IMPORT = {
     "training": LOWER,
     "recipe": ("training", *LOWER),
     "benchmark": ("recipe", "training", *LOWER),
-    "cli": ("benchmark", "recipe", "training", *LOWER),
+    "cli": ("benchmark", "recipe", "training", "starter", *LOWER),
 }
 # every room may draw; what draws knows none of them
 MAY_IMPORT = {room: (*below, "drawing") for room, below in MAY_IMPORT.items()} | {"drawing": ()}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from importlib.metadata import EntryPoint
+from collections.abc import Callable, Sequence
+from importlib.metadata import Distribution, EntryPoint
 from pathlib import Path
 from textwrap import dedent
-from types import SimpleNamespace
 
 import pytest
 
+import slmkit
 from slmkit.api import (
     HOOK_OF_KIND,
     KINDS,
@@ -60,9 +60,25 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plugin:
         sys.modules.pop(module, None)
 
 
-def entry_point(name: str, module: str, distribution: str) -> EntryPoint:
+class Installed(Distribution):
+    """A distribution of which only the metadata is there."""
+
+    def __init__(self, name: str, requires: Sequence[str] = ()) -> None:
+        lines = ["Metadata-Version: 2.1", f"Name: {name}", "Version: 1.2"]
+        self.text = "\n".join([*lines, *(f"Requires-Dist: {each}" for each in requires), ""])
+
+    def read_text(self, filename: str) -> str | None:
+        return self.text if filename == "METADATA" else None
+
+    def locate_file(self, path: object) -> Path:
+        raise AssertionError("it has no files")
+
+
+def entry_point(
+    name: str, module: str, distribution: str, requires: Sequence[str] = ()
+) -> EntryPoint:
     point = EntryPoint(name=name, value=module, group="slmkit")
-    vars(point).update(dist=SimpleNamespace(name=distribution, version="1.2"))
+    vars(point).update(dist=Installed(distribution, requires))
     return point
 
 
@@ -323,6 +339,58 @@ def test_everything_that_comes_with_slmkit_can_be_loaded() -> None:
         assert set(default_options(part)) == set(help_of(part.declaration.options))
         if not part.missing:
             part.load()
+
+
+ANOTHER = (
+    ["slmkit>=1,<2"],
+    ["numpy", "slmkit >=5"],
+    ["SLMKIT==0.0.1; python_version > '3'"],
+    ["slmkit>=0.1", "slmkit<0.1"],
+)
+THIS = (
+    [],
+    ["slmkit"],
+    ["slmkit>=0.1,<1"],
+    ["slmkit[eval]>=0.1.0,<2"],
+    ["slmkit>=5; extra == 'later'"],
+    ["slmkit>=5; python_version < '3'"],
+    ["slmkit-zoo>=5", "this is no requirement"],
+)
+
+
+@pytest.mark.parametrize("requires", ANOTHER)
+def test_a_plugin_made_for_another_slmkit_is_refused_and_never_imported(
+    requires: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "dated_module.py").write_text("raise SystemError('imported after all')")
+    found = Host([entry_point("dated", "dated_module", "dated-parts", requires)])
+    (broken,) = found.broken
+    assert "made for slmkit" in broken.reason
+    assert f"this is slmkit {slmkit.__version__}" in broken.reason
+    assert "pip install --upgrade dated-parts" in broken.reason
+    assert "imported" not in broken.reason
+    assert "dated_module" not in sys.modules
+
+
+@pytest.mark.parametrize("requires", THIS)
+def test_a_plugin_made_for_this_slmkit_or_any_is_taken(requires: list[str], plugin: Plugin) -> None:
+    module = plugin("good", GOOD).value
+    found = Host([entry_point("good", module, "stranger", requires)])
+    assert not found.broken
+    assert found.find("tokenizer", "fine").version == "1.2"
+
+
+@pytest.mark.parametrize(
+    ("version", "taken"), [("0.9.1", True), ("1.0.0rc1", False), ("1.0", False), ("0.0.9", False)]
+)
+def test_bounds_are_held_to_the_version_that_runs(
+    version: str, taken: bool, plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slmkit, "__version__", version)
+    module = plugin("good", GOOD).value
+    found = Host([entry_point("good", module, "stranger", ["slmkit>=0.1,<1"])])
+    assert bool(found.broken) is not taken
 
 
 @pytest.mark.parametrize("record", ["[]", "{}", '{"kind": "tokenizer", "name": "mel-km"}', "{"])

@@ -8,12 +8,18 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+
+from slmkit.api import HOOK_OF_KIND
 
 CHIRP = Path(__file__).parent / "third_party" / "chirp"
 
@@ -140,3 +146,50 @@ print(json.dumps({
     assert found["sizes"] == [24]
     assert found["decoding"] == "chirp.decoding:OneVoice"
     assert found["codebooks"] == 1
+
+
+HUSH = Path(__file__).parents[1] / "docs" / "examples" / "hush"
+
+
+def test_the_tutorial_shows_what_is_in_the_example() -> None:
+    """Each excerpt names its file in the first line, and stands in it as it is shown."""
+    text = (HUSH.parents[1] / "write-a-plugin.md").read_text()
+    excerpts = re.findall(r"^```py\n# (\S+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert {name for name, _ in excerpts} == {
+        "hush/plugin.py",
+        "hush/codec.py",
+        "tests/test_hush.py",
+    }
+    for name, excerpt in excerpts:
+        assert excerpt in (HUSH / name).read_text(), name
+    (toml,) = re.findall(r"^```toml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    shown, whole = tomllib.loads(toml), tomllib.loads((HUSH / "pyproject.toml").read_text())
+    for table, values in shown["project"].items():
+        assert whole["project"][table] == values
+    kinds = re.findall(r"^\| ([a-z-]+) \| `(slmkit_\w+)` \|", text, re.MULTILINE)
+    assert dict(kinds) == HOOK_OF_KIND
+
+
+@pytest.mark.slow
+def test_the_example_of_the_tutorial_installs_passes_its_tests_and_runs(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    source = shutil.copytree(HUSH, tmp_path / "source")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    line = [*pip, "--no-build-isolation", "--target", site, source]
+    subprocess.run(line, check=True, capture_output=True)
+    tests = [HUSH / "tests", "-q", "-c", os.devnull, "-p", "no:cacheprovider"]
+    assert "2 passed" in python(site, "-m", "pytest", *tests)
+    assert "1 kept" in python(site, "-m", "slmkit", "check", "hush")
+    rows = []
+    for number, text in enumerate(["low and high"] * 6 + ["high and low"] * 2):
+        time = np.arange(16000) / 16000
+        glide = np.sin(2 * np.pi * (100 + 20 * number + 100 * time) * time)
+        soundfile.write(tmp_path / f"{number}.wav", 0.3 * glide, 16000)
+        split = "train" if number < 6 else "dev"
+        rows.append({"id": f"{number}", "audio": f"{number}.wav", "text": text, "split": split})
+    (tmp_path / "speech.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    manifest = f"corpus.manifest={tmp_path / 'speech.jsonl'}"
+    arguments = ["-m", "slmkit", "run", HUSH / "recipe.yaml", manifest]
+    python(site, *arguments, "--output", tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert [stage["status"] for stage in record["stages"]] == ["done"] * 4

@@ -8,10 +8,16 @@ from typing import Annotated
 import typer
 
 from slmkit.cli.choosing import VoiceName
+from slmkit.cli.completing import complete_run
 
 
 def ask(
-    run: Annotated[Path, typer.Argument(help="folder of a finished run, such as runs/speechgpt")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="folder of a finished run, such as runs/speechgpt", autocompletion=complete_run
+        ),
+    ],
     question: Annotated[Path | None, typer.Argument(help="a spoken question (audio file)")] = None,
     text: Annotated[str | None, typer.Option(help="a written question instead")] = None,
     output: Annotated[

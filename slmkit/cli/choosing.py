@@ -8,22 +8,36 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slmkit.cli.completing import complete_part, complete_run, complete_run_or_part
+
 if TYPE_CHECKING:
     from slmkit.recipe.chosen import Chosen
 
 TokenizerName = Annotated[
     str | None,
-    typer.Option("-t", "--tokenizer", metavar="NAME", help="A tokenizer: 'slmkit list tokenizer'."),
+    typer.Option(
+        "-t",
+        "--tokenizer",
+        metavar="NAME",
+        help="A tokenizer: 'slmkit list tokenizer'.",
+        autocompletion=complete_part("tokenizer"),
+    ),
 ]
 Saved = Annotated[
     Path | None,
-    typer.Option("--from", metavar="FOLDER", help="A run, or a saved tokenizer, instead of NAME."),
+    typer.Option(
+        "--from",
+        metavar="FOLDER",
+        help="A run, or a saved tokenizer, instead of NAME.",
+        autocompletion=complete_run,
+    ),
 ]
 VocoderName = Annotated[
     str | None,
     typer.Option(
         metavar="NAME|FOLDER",
         help="A vocoder by name, of a run, or saved; its options are vocoder.KEY=VALUE.",
+        autocompletion=complete_run_or_part("vocoder"),
     ),
 ]
 VoiceName = Annotated[

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 
@@ -23,20 +24,31 @@ class Finding(NamedTuple):
     mend: str = ""
 
 
-def doctor() -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
     """Examine this machine.
 
     Each line is ok, warn or bad, and says how to mend it; the exit code is 1 if anything is bad.
     """
-    usable = True
+    findings = []
     for examine in EXAMINATIONS:
         for finding in _safely(examine):
-            usable &= finding.level != "bad"
-            level = typer.style(f"{finding.level:<4}", fg=COLOURS[finding.level])
-            mend = f"\n{'':<19}mend: {finding.mend}" if finding.mend else ""
-            typer.echo(f"{level}  {finding.what:<12} {finding.text}{mend}")
+            findings.append(finding)
+            if not as_json:
+                _show(finding)
+    usable = all(finding.level != "bad" for finding in findings)
+    if as_json:
+        listed = [finding._asdict() for finding in findings]
+        typer.echo(json.dumps({"usable": usable, "findings": listed}, indent=1))
     if not usable:
         raise typer.Exit(1)
+
+
+def _show(finding: Finding) -> None:
+    level = typer.style(f"{finding.level:<4}", fg=COLOURS[finding.level])
+    mend = f"\n{'':<19}mend: {finding.mend}" if finding.mend else ""
+    typer.echo(f"{level}  {finding.what:<12} {finding.text}{mend}")
 
 
 def _safely(examine: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:

@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
+from slmkit.cli.completing import complete_run
+
 
 def export(
-    run: Annotated[Path, typer.Argument(help="folder of a finished run")],
+    run: Annotated[
+        Path, typer.Argument(help="folder of a finished run", autocompletion=complete_run)
+    ],
     slot: Annotated[str, typer.Argument(help="whose trained part: tokenizer, vocoder, judge, ...")],
     output: Annotated[Path, typer.Option("-o", "--output", help="the new folder")],
     about: Annotated[

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slmkit.api import KINDS
+from slmkit.cli.completing import complete_kind
 
 if TYPE_CHECKING:
     from slmkit.host import Broken, Host, Shelved
@@ -19,7 +20,10 @@ COLUMNS = ("name", "kind", "summary", "distribution", "status")
 
 def list_parts(
     kind: Annotated[
-        str | None, typer.Argument(metavar="[KIND]", help=f"One of: {', '.join(KINDS)}.")
+        str | None,
+        typer.Argument(
+            metavar="[KIND]", help=f"One of: {', '.join(KINDS)}.", autocompletion=complete_kind
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:

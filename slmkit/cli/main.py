@@ -15,7 +15,9 @@ import typer
 import slmkit
 from slmkit.api import SlmkitError
 from slmkit.cli.ask import ask
+from slmkit.cli.check import check
 from slmkit.cli.compare import compare
+from slmkit.cli.completion import PROGRAM, completion, prepare_completion
 from slmkit.cli.config import config
 from slmkit.cli.convert_voice import convert_voice
 from slmkit.cli.decode import decode
@@ -24,14 +26,18 @@ from slmkit.cli.encode import encode
 from slmkit.cli.export import export
 from slmkit.cli.leaderboard import leaderboard
 from slmkit.cli.list import list_parts
+from slmkit.cli.new import new
 from slmkit.cli.prepare import prepare
 from slmkit.cli.recipes import recipes
 from slmkit.cli.report import report
+from slmkit.cli.results import results
 from slmkit.cli.resynth import resynth
 from slmkit.cli.run import run
 from slmkit.cli.score import score
 from slmkit.cli.show import show
 from slmkit.cli.speak import speak
+from slmkit.cli.start import START
+from slmkit.cli.talking import colour, open_streams, set_talk
 
 FAILED = 1
 WRONG_INPUT = 2
@@ -41,12 +47,11 @@ app = typer.Typer(
     name="slmkit",
     help="A toolkit for speech language models.",
     epilog="Start with: slmkit run speechgpt",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     # plain help is there in half the time that boxed help takes, and survives a pipe
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "color": colour()},
 )
 app.command()(run)
 app.command()(ask)
@@ -62,10 +67,14 @@ app.command()(show)
 app.command()(export)
 app.command()(report)
 app.command()(compare)
+app.command()(check)
 app.command()(doctor)
+app.command()(results)
 app.command()(prepare)
+app.command()(completion)
 app.add_typer(recipes, name="recipes")
 app.add_typer(leaderboard, name="leaderboard")
+app.add_typer(new, name="new")
 
 
 def _show_version(wanted: bool) -> None:
@@ -74,8 +83,16 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _global_options(
+    context: typer.Context,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Say nothing but results, warnings and errors.")
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Say more: progress each second, what libraries log."),
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help=f"Show the traceback of errors (or {DEBUG}=1).")
     ] = False,
@@ -86,13 +103,18 @@ def _global_options(
 ) -> None:
     if debug:
         os.environ[DEBUG] = "1"
+    set_talk(quiet, verbose)
+    if context.invoked_subcommand is None:
+        typer.echo(START)
 
 
 def main() -> None:
     """Run the command line; ends the process with an exit code."""
+    open_streams()
+    prepare_completion()
     try:
         # typer itself ends wrong usage with 2, Ctrl-C with 130 and a closed pipe quietly
-        app()
+        app(prog_name=PROGRAM)
     except SlmkitError as error:
         _end(error, str(error), error.exit_code)
     except OSError as error:
@@ -108,5 +130,5 @@ def _end(error: Exception, message: str, exit_code: int) -> None:
         traceback.print_exception(error)
     mark = typer.style("error:", fg=typer.colors.RED)
     for line in message.splitlines():
-        typer.echo(f"{mark} {line}", err=True)
+        typer.echo(f"{mark} {line}", err=True, color=colour())
     sys.exit(exit_code)

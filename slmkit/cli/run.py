@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from slmkit.cli.completing import complete_recipe
+
 INTERRUPTED = 130
 
 RecipeName = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped recipe.")
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="A recipe file, or the name of a shipped recipe.",
+        autocompletion=complete_recipe,
+    ),
 ]
 Changes = Annotated[
     list[str] | None,
@@ -42,6 +50,7 @@ def run(
     """Run a recipe. What is done already is kept, and what was broken off goes on."""
     from slmkit.recipe.engine import run as run_recipe
     from slmkit.recipe.interrupt import ending_in_time
+    from slmkit.recipe.watch import PlainWatch
 
     try:
         with ending_in_time(INTERRUPTED):
@@ -54,6 +63,8 @@ def run(
                 only=only,
                 force=force,
                 dry_run=dry_run,
+                # what would run is then no talk, but all that was asked for
+                watch=PlainWatch(sys.stdout) if dry_run else None,
             )
     except KeyboardInterrupt as interrupt:
         typer.echo(f"interrupted {interrupt}".rstrip() + GO_ON, err=True)

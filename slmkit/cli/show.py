@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slmkit.cli.completing import complete_part_or_kind
 from slmkit.cli.drawing import STRATEGY, check_figure, draw
 
 if TYPE_CHECKING:
     from slmkit.api import Can
     from slmkit.host import Host, Shelved
 
+TOLD = ("summary", "target", "revision", "source", "licence", "weights_licence",
+        "uses", "gives", "reads", "leaves")  # fmt: skip
+"""Fields of a declaration that go into JSON as they are."""
 UNITS = {"sample_rate": " Hz", "frame_rate": " Hz"}
 
 
@@ -25,6 +30,7 @@ def show(
             metavar="[KIND] NAME",
             help="Name of a part, as 'slmkit list' gives it, after its kind where parts of several "
             "kinds share the name.",
+            autocompletion=complete_part_or_kind,
         ),
     ],
     kind: Annotated[str | None, typer.Option(help="Its kind, in another place.")] = None,
@@ -36,6 +42,7 @@ def show(
     ] = None,
     codebooks: Annotated[int, typer.Option(min=1, help="Of the speech in the figure.")] = 4,
     frames: Annotated[int, typer.Option(min=1, help="Of the speech in the figure.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
     """Show a part and its options.
 
@@ -59,10 +66,42 @@ def show(
     else:
         offered = [part for part in found.parts(kind) if part.name == name]
         parts = offered or [found.find(kind, name)]
+    if as_json:
+        typer.echo(json.dumps([_as_json(found, part) for part in parts], indent=1))
+        return
     for number, part in enumerate(parts):
         typer.echo(("\n" if number else "") + describe(found, part))
     if drawn:
         typer.echo(f"\n{drawn}")
+
+
+def _as_json(found: Host, part: Shelved) -> dict[str, Any]:
+    """What `describe` says, as plain values; an option without default has none."""
+    from slmkit.api.declare import help_of
+    from slmkit.cli.list import status_of
+    from slmkit.host import MISSING, default_options, option_type
+
+    declaration = part.declaration
+    helps = help_of(declaration.options)
+    return {
+        "name": part.name,
+        "kind": part.kind,
+        "status": status_of(found, part),
+        "distribution": part.distribution,
+        "version": part.version,
+        "plugin": part.plugin,
+        **{name: getattr(declaration, name) for name in TOLD},
+        "can": dataclasses.asdict(_can(part)),
+        "options": [
+            {
+                "name": name,
+                "type": option_type(declaration.options, name),
+                **({} if default == MISSING else {"default": default}),
+                "help": helps[name],
+            }
+            for name, default in default_options(part).items()
+        ],
+    }
 
 
 def describe(found: Host, part: Shelved) -> str:

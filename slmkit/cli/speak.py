@@ -7,9 +7,16 @@ from typing import Annotated
 
 import typer
 
+from slmkit.cli.completing import complete_run
+
 
 def speak(
-    run: Annotated[Path, typer.Argument(help="folder of a finished run of text to speech")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="folder of a finished run of text to speech", autocompletion=complete_run
+        ),
+    ],
     text: Annotated[str, typer.Argument(help="what is to be said")],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="where the speech goes (.wav, .flac)")

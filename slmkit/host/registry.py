@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any
 
 import pluggy
@@ -26,6 +26,7 @@ from slmkit.api import (
     UnknownNameError,
     hooks,
 )
+from slmkit.host.versions import check_made_for
 
 GROUP = "slmkit"
 BUILT_IN_PREFIX = "slmkit_"
@@ -185,13 +186,15 @@ def parts_of(point: EntryPoint) -> list[Shelved]:
         raise BrokenPluginError(
             f"import names that begin with '{BUILT_IN_PREFIX}' are reserved for slmkit's own parts"
         )
+    if point.dist is not None and distribution != OWN_DISTRIBUTION:
+        check_made_for(distribution, point.dist.requires or ())
     module = point.load()
     _check_names(module)
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hooks)
     manager.register(module, name=point.name)
     manager.check_pending()
-    version = point.dist.version if point.dist is not None else "?"
+    version = "?" if point.dist is None else _name_and_version(point.dist)[1]
     return [
         Shelved(kind, declaration, point.name, distribution, version)
         for kind, hook in HOOK_OF_KIND.items()
@@ -253,7 +256,14 @@ def _one_line(error: BaseException) -> str:
 
 def distribution_of(point: EntryPoint) -> str:
     """The name of the distribution that an entry point belongs to."""
-    return point.dist.name if point.dist is not None else "?"
+    return "?" if point.dist is None else _name_and_version(point.dist)[0]
+
+
+@cache
+def _name_and_version(distribution: Distribution) -> tuple[str, str]:
+    """Kept, because a distribution reads its whole metadata anew each time that it is asked."""
+    metadata = distribution.metadata
+    return metadata["Name"], metadata["Version"]
 
 
 def wanted(points: Iterable[EntryPoint], names: str) -> list[EntryPoint]:

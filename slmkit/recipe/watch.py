@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
+TALK = "SLMKIT_TALK"
+"""How much is said: `quiet`, `verbose`, or as ever where it is not set."""
 PAUSE = 10.0
 """Seconds between two plain lines of progress."""
 
@@ -31,10 +34,11 @@ class Watch(Protocol):
 
 
 class PlainWatch:
-    """Lines, for log files and notebooks."""
+    """Lines, for log files and notebooks; a line of progress after each `pause` seconds."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, pause: float = PAUSE) -> None:
         self.stream = stream if stream is not None else sys.stderr
+        self.pause = pause
 
     def say(self, line: str) -> None:
         self.stream.write(line + "\n")
@@ -54,7 +58,7 @@ class _Lines:
 
     def __call__(self, done: int, total: int | None = None, text: str = "") -> None:
         self.total = self.total if total is None else total
-        if time.monotonic() - self.shown < PAUSE:
+        if time.monotonic() - self.shown < self.watch.pause:
             return
         self.shown = time.monotonic()
         count = f"{done}" if self.total is None else f"{done}/{self.total}"
@@ -122,7 +126,12 @@ class _Bar:
 
 
 def default_watch() -> Watch:
-    """Bars where someone sits at a terminal, else lines."""
+    """Bars where someone sits at a terminal, else lines; as much as `SLMKIT_TALK` asks for."""
+    talk = os.environ.get(TALK)
+    if talk == "quiet":
+        return SilentWatch()
+    if talk == "verbose":
+        return PlainWatch(pause=1.0)
     return BarWatch() if sys.stderr.isatty() else PlainWatch()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from slmkit.api import Codes, CodeSpec, TextTokenizer, Tokenizer, Vocoder
+from slmkit.api import Codes, CodeSpec, Decoding, Generator, TextTokenizer, Tokenizer, Vocoder
 from slmkit.host import build, host, make_options
 from slmkit.testing.backbones import backbone_laws
 from slmkit.testing.corpora import corpus_laws
@@ -27,6 +27,7 @@ from slmkit.testing.transcribers import transcriber_laws
 from slmkit.testing.vocoders import vocoder_laws
 
 SENTENCES = ("what is three plus five", "three plus five is eight", "name the opposite of hot")
+OTHERS = ("many cooks do spoil a broth", "a stitch in time saves nine", "no news is good news")
 
 Values = Mapping[str, Any]
 
@@ -35,8 +36,8 @@ def check_part(kind: str, name: str, folder: Path, values: Values | None = None)
     """Hold a part on the shelves to the laws of its kind.
 
     It is built with `values` for its options, fitted on a few made-up sounds or sentences where it
-    has to be, and saved below `folder`. A stage is only loaded, and so are layouts, whose laws need
-    a vocabulary. Raises AssertionError, which says what is broken, or the part's
+    has to be, and saved below `folder`; a layout is put to work in a strategy. A stage is only
+    loaded: what it does is its own. Raises AssertionError, which says what is broken, or the part's
     own error where it cannot be built.
     """
     values = values or {}
@@ -89,9 +90,12 @@ def _spoken(spec: CodeSpec, seed: int) -> tuple[Codes, torch.Tensor, torch.Tenso
 
 
 def _text(name: str, values: Values, folder: Path) -> None:
+    learnt = itertools.chain([SENTENCES], itertools.repeat(OTHERS))
+
     def make() -> TextTokenizer:
         part: TextTokenizer = build("text", name, values)
-        part.fit(SENTENCES)
+        # but for the first on other texts, so that what is restored is not there already
+        part.fit(next(learnt))
         return part
 
     text_laws(make, SENTENCES, folder)
@@ -130,6 +134,21 @@ def _decoding(name: str, values: Values, folder: Path) -> None:
     check_decoding(build("decoding", name, values))
 
 
+class _Laid(Decoding):
+    """A strategy of one layout: each stream's scores are a projection of their own."""
+
+    def __init__(self, layout: str, values: Values) -> None:
+        self.generator = Generator(layout, "linear", layout_options=values)
+
+    def plan(self, spec: CodeSpec) -> tuple[Generator]:
+        build("layout", self.generator.layout, self.generator.layout_options).streams(spec)
+        return (self.generator,)
+
+
+def _layout(name: str, values: Values, folder: Path) -> None:
+    check_decoding(_Laid(name, values))
+
+
 def _head(name: str, values: Values, folder: Path) -> None:
     head_laws(lambda width, sizes: build("head", name, values, width=width, sizes=sizes), folder)
 
@@ -145,6 +164,7 @@ LAWS: Mapping[str, Callable[[str, Values, Path], None]] = {
     "tokenizer": _tokenizer,
     "vocoder": _vocoder,
     "backbone": _kind("backbone", backbone_laws),
+    "layout": _layout,
     "head": _head,
     "refiner": _refiner,
     "decoding": _decoding,

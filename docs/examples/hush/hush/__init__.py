@@ -1,0 +1,1 @@
+"""A codec that hums along: what a package outside slmkit looks like."""

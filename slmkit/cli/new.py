@@ -1,0 +1,40 @@
+"""`slmkit new`: a package to begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slmkit.api import KINDS
+from slmkit.cli.completing import complete_kind
+from slmkit.cli.talking import talk
+
+new = typer.Typer(help="Begin something of your own.", no_args_is_help=True)
+
+
+@new.callback()
+def _of_what() -> None:
+    # with a callback, one command alone keeps its name
+    """Begin something of your own."""
+
+
+@new.command("plugin")
+def new_plugin(
+    name: Annotated[str, typer.Argument(help="Of the package and its part, such as my-codec.")],
+    kind: Annotated[
+        str,
+        typer.Option(help=f"One of: {', '.join(KINDS)}.", autocompletion=complete_kind),
+    ] = "tokenizer",
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The folder in which the package's own goes.")
+    ] = Path("."),
+) -> None:
+    """Write a package that offers a part: one that is small and works, with its tests."""
+    from slmkit.starter.write import new_plugin as write
+
+    folder = write(name, kind, output)
+    typer.echo(str(folder))
+    steps = f"pip install -e '{folder}[dev]'", f"pytest {folder}", f"slmkit check {name}"
+    talk("next: " + "\n      ".join(steps))
