@@ -15,6 +15,7 @@ import typer
 import slmkit
 from slmkit.api import SlmkitError
 from slmkit.cli.ask import ask
+from slmkit.cli.bench import bench
 from slmkit.cli.config import config
 from slmkit.cli.convert_voice import convert_voice
 from slmkit.cli.decode import decode
@@ -57,6 +58,7 @@ app.command()(show)
 app.command()(export)
 app.command()(doctor)
 app.command()(prepare)
+app.add_typer(bench, name="bench")
 app.add_typer(recipes, name="recipes")
 
 
