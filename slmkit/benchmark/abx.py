@@ -72,8 +72,9 @@ def tokens(
             some = said[utterance.speaker][plain_phone(phone.label)]
             if phone.end - phone.start < settings.shortest_s or len(some) >= settings.tokens:
                 continue
-            first = min(int(phone.start * rate), whole.shape[1] - 1)
-            last = max(first + 1, int(np.ceil(phone.end * rate)))
+            # rounded, so that a phone that ends with a frame does not take in the next one
+            first = min(int(round(phone.start * rate, 6)), whole.shape[1] - 1)
+            last = max(first + 1, int(np.ceil(round(phone.end * rate, 6))))
             some.append(np.array(whole[:, first:last]))
     return said
 

@@ -58,8 +58,8 @@ def frame_phones(phones: Sequence[Interval], frames: int, frame_rate: float) -> 
     found: list[str | None] = [None] * frames
     for phone in phones:
         # the frames whose middle, (t + 1/2) / rate, lies in the phone
-        first = int(np.ceil(phone.start * frame_rate - 0.5))
-        last = int(np.ceil(phone.end * frame_rate - 0.5))
+        first = int(np.ceil(round(phone.start * frame_rate - 0.5, 6)))
+        last = int(np.ceil(round(phone.end * frame_rate - 0.5, 6)))
         for frame in range(max(0, first), min(frames, last)):
             found[frame] = plain_phone(phone.label)
     return found

@@ -97,9 +97,7 @@ def _of_sound(piece: Piece, subject: Subject, subsets: Subsets) -> dict[str, Any
         from slmkit.benchmark.invariance import measure_invariance
 
         selections = selections_of(protocol.selections, tokenizer.spec.codebooks)
-        found: dict[str, Any] = measure_invariance(
-            tokenizer, test, selections, protocol.invariance
-        )
+        found: dict[str, Any] = measure_invariance(tokenizer, test, selections, protocol.invariance)
         return found
     vocoder = None
     if subject.vocoder is not None:
