@@ -38,7 +38,7 @@ MAY_IMPORT = {
 }
 PLUGINS_MAY = {"api", "testing", "codecs", "lm"}
 CORPORA_MAY = {"data"}
-STAGES_MAY = {"data", "host", "generation", "training"}
+STAGES_MAY = {"data", "host", "generation", "training", "benchmark"}
 NEVER = {"torchaudio", "fairseq", "torchcodec", "librosa", "pickle", "dill", "cloudpickle"}
 LIGHT = {"slmkit", "pluggy"}
 

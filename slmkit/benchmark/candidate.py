@@ -90,6 +90,12 @@ def chosen_part(kind: str, given: str) -> Chosen:
     return choose(kind, words[0], None, words[1:])
 
 
+def choice_of(part: Any, folder: Path | None) -> Chosen:
+    """A part that a stage was given, as a person would have chosen it; `folder` is where a stage
+    above left it, if one did."""
+    return Chosen(part.origin.shelved, part.origin.options, folder)
+
+
 def weights_hash(folder: Path | None, fingerprint: str, cache: Path) -> str:
     """Of a saved part's files, else of the fingerprint, which covers the files its options name."""
     return content_hash(folder, cache) if folder is not None else hash_json(fingerprint)

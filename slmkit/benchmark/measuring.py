@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from slmkit.api import DataError, StageError
+from slmkit.api import StageError
 from slmkit.benchmark.cache import Cache, Outcome, read_outcome
 from slmkit.benchmark.candidate import Candidate, part_of
 from slmkit.benchmark.coding import FITTED, spec_of
@@ -102,8 +102,9 @@ class _Measuring:
             self._row(subject, candidate, prepared, mine)
         return self.report
 
-    def _listeners(self, prepared: Prepared) -> tuple[Chosen, Chosen]:
-        """The judge, trained here where the protocol says so, and the speaker encoder."""
+    def _listeners(self, prepared: Prepared) -> tuple[Chosen | None, Chosen]:
+        """The judge, trained here where the protocol says so and the data has texts, and the
+        speaker encoder."""
         settings = self.protocol.judge
         judge = self.request.judge or part_of("transcriber", settings.part)
         voices = self.request.voices or part_of("speaker-encoder", self.protocol.voices)
@@ -114,15 +115,16 @@ class _Measuring:
                 self.watch.say(f"training the judge '{judge.name}'")
                 begun = time.monotonic()
                 task = judge_task(judge, settings, prepared, self.protocol.seeds[0], folder)
-                for _, reason in self.workers.done([task]):
-                    if reason:
-                        raise DataError(f"the judge cannot be trained: {reason}")
+                (reason,) = (reason for _, reason in self.workers.done([task]))
+                if reason:
+                    self.report.absent.append(f"wer: the judge cannot be trained: {reason}")
+                    return None, voices
                 self.watch.say(f"trained in {duration(time.monotonic() - begun)}")
             judge = Chosen(judge.shelved, judge.options, folder)
         return judge, voices
 
     def _subject(
-        self, candidate: Candidate, prepared: Prepared, judge: Chosen, voices: Chosen
+        self, candidate: Candidate, prepared: Prepared, judge: Chosen | None, voices: Chosen
     ) -> Subject:
         hashes = self.folder / HASHES
         made = [candidate.fingerprint(hashes), prepared.hash]
@@ -141,7 +143,7 @@ class _Measuring:
             data_hash=prepared.hash,
             subsets=prepared.subsets,
             protocol=self.protocol,
-            judge=judge.to_dict(),
+            judge=None if judge is None else judge.to_dict(),
             voices=voices.to_dict(),
             vocoder=None if vocoder is None else vocoder.to_dict(),
             listeners={r: c.fingerprint(hashes) for r, c in listeners.items() if c is not None},
