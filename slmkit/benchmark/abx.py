@@ -37,11 +37,14 @@ Said = dict[str, dict[str, list[Stretch]]]
 Triple = tuple[Stretch, Stretch, Stretch]
 """A, B and X."""
 
+Cell = tuple[str, str, str]
+"""The speaker of A and B, the phone of A, and that of B."""
+
 
 def measure_abx(
     codes: FlatCodes, utterances: Sequence[Utterance], books: Sequence[int], settings: Phones
 ) -> dict[str, Any]:
-    """Both error rates; an item is a speaker (of A) with an ordered pair of phones."""
+    """Both error rates: means over ordered pairs of phones, of each the mean over its speakers."""
     tally = Tally()
     said = tokens(codes, utterances, books, settings)
     for name, across in zip(NAMES, (False, True), strict=True):
@@ -53,8 +56,11 @@ def measure_abx(
             )
             continue
         errors = error_rates([some for _, some in cells])
+        by_pair: dict[str, list[float]] = defaultdict(list)
         for (cell, _), error in zip(cells, errors, strict=True):
-            tally.add(name, ERROR, cell, (error, 1.0))
+            by_pair[" ".join(cell[1:])].append(error)
+        for pair, some in by_pair.items():
+            tally.add(name, ERROR, pair, (sum(some) / len(some), 1.0))
     return tally.to_dict()
 
 
@@ -79,8 +85,10 @@ def tokens(
     return said
 
 
-def triples(said: Mapping[str, Any], most: int, across: bool) -> Iterator[tuple[str, list[Triple]]]:
-    """Of every speaker and ordered pair of phones up to `most` triples, drawn by their names."""
+def triples(
+    said: Mapping[str, Any], most: int, across: bool
+) -> Iterator[tuple[Cell, list[Triple]]]:
+    """Of every speaker and ordered pair of phones so many triples, drawn by their names."""
     for speaker in sorted(said):
         own = {phone: some for phone, some in said[speaker].items() if some}
         for phone in sorted(own):
@@ -92,7 +100,7 @@ def triples(said: Mapping[str, Any], most: int, across: bool) -> Iterator[tuple[
                     continue
                 draw = random.Random(f"{speaker} {phone} {other} {across}")
                 found = [_triple(draw, own[phone], own[other], alike, across) for _ in range(most)]
-                yield f"{speaker} {phone} {other}", found
+                yield (speaker, phone, other), found
 
 
 def _others(said: Mapping[str, Any], speaker: str, phone: str) -> list[Stretch]:

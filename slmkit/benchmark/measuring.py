@@ -7,8 +7,8 @@ known is not measured again, and a second run reads.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from slmkit.api import StageError
 from slmkit.benchmark.cache import Cache, Outcome, read_outcome
 from slmkit.benchmark.candidate import Candidate, part_of
 from slmkit.benchmark.coding import FITTED, spec_of
-from slmkit.benchmark.crew import Crew, alone, crew
+from slmkit.benchmark.crew import Crew, Task, alone, crew
 from slmkit.benchmark.data import Prepared, prepare
 from slmkit.benchmark.pieces import Piece, Subject, made_of, pieces_of
 from slmkit.benchmark.preparing import code_task, judge_task
@@ -32,6 +32,8 @@ from slmkit.recipe.folder import locked
 from slmkit.recipe.watch import Watch, duration
 
 ROWS, DATA, CODES, JUDGES, HASHES = "rows", "data", "codes", "judges", "hashes"
+JUDGE = "the judge"
+"""Among tasks that are named by tokenizers; a name has no space in it."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,7 @@ class _Measuring:
             prepared = prepare(
                 self.protocol, request.data, self.folder / DATA, progress, request.root
             )
-        judge, voices = self._listeners(prepared)
-        subjects = [self._subject(each, prepared, judge, voices) for each in request.candidates]
-        subjects = self._coded(subjects, prepared)
+        subjects = self._prepared(prepared)
         planned = [(s, p) for s in subjects for p in pieces_of(s, self._spec(s))]
         outcomes = self._worked(planned)
         for subject, candidate in self._pairs(subjects):
@@ -102,38 +102,68 @@ class _Measuring:
             self._row(subject, candidate, prepared, mine)
         return self.report
 
-    def _listeners(self, prepared: Prepared) -> tuple[Chosen | None, Chosen]:
-        """The judge, trained here where the protocol says so and the data has texts, and the
-        speaker encoder."""
-        settings = self.protocol.judge
-        judge = self.request.judge or part_of("transcriber", settings.part)
-        voices = self.request.voices or part_of("speaker-encoder", self.protocol.voices)
-        if self.request.judge is None and settings.trained:
+    def _prepared(self, prepared: Prepared) -> list[Subject]:
+        """The tokenizers whose codes could be made, with a judge that is trained where the protocol
+        says so and the data has texts."""
+        settings, request = self.protocol.judge, self.request
+        judge: Chosen | None = request.judge or part_of("transcriber", settings.part)
+        assert judge is not None
+        subjects = [self._subject(each, prepared) for each in request.candidates]
+        new = [subject for subject in subjects if spec_of(subject.codes) is None]
+        tasks = {subject.name: code_task(subject, prepared) for subject in new}
+        if request.judge is None and settings.trained:
             made = [judge.fingerprint(), asdict(settings), prepared.hash, self.protocol.seeds[0]]
             folder = self.folder / JUDGES / f"{judge.name}-{hash_json(made)}"
             if not is_part(folder):
-                self.watch.say(f"training the judge '{judge.name}'")
-                begun = time.monotonic()
-                task = judge_task(judge, settings, prepared, self.protocol.seeds[0], folder)
-                (reason,) = (reason for _, reason in self.workers.done([task]))
-                if reason:
-                    self.report.absent.append(f"wer: the judge cannot be trained: {reason}")
-                    return None, voices
-                self.watch.say(f"trained in {duration(time.monotonic() - begun)}")
+                # the longest first
+                training = judge_task(judge, settings, prepared, self.protocol.seeds[0], folder)
+                tasks = {JUDGE: training, **tasks}
             judge = Chosen(judge.shelved, judge.options, folder)
-        return judge, voices
+        lost = self._done(tasks)
+        if JUDGE in lost:
+            judge = None
+        return [self._listened(each, judge) for each in subjects if each.name not in lost]
 
-    def _subject(
-        self, candidate: Candidate, prepared: Prepared, judge: Chosen | None, voices: Chosen
-    ) -> Subject:
-        hashes = self.folder / HASHES
-        made = [candidate.fingerprint(hashes), prepared.hash]
+    def _done(self, tasks: Mapping[str, Task]) -> set[str]:
+        """Whose task could not be done, for which the report has the reason."""
+        names, lost = list(tasks), set()
+        with self.watch.progress("training the judge, coding", len(tasks)) as progress:
+            answers = self.workers.done(list(tasks.values()))
+            for done, (place, answer) in enumerate(answers, start=1):
+                name = names[place]
+                progress(done, text=name)
+                if not isinstance(answer, str):
+                    for id, fault in list(answer["faults"].items())[:3]:
+                        self.watch.say(f"  {name} left out '{id}': {fault}")
+                    continue
+                lost.add(name)
+                if name == JUDGE:
+                    self.report.absent.append(f"wer: the judge cannot be trained: {answer}")
+                else:
+                    self.report.failed.append(f"{name}: no codes: {answer}")
+        return lost
+
+    def _listened(self, subject: Subject, judge: Chosen | None) -> Subject:
+        """With those who listen to it."""
+        request, hashes = self.request, self.folder / HASHES
+        voices = request.voices or part_of("speaker-encoder", self.protocol.voices)
+        some = {"transcriber": judge, "speaker-encoder": voices, "vocoder": request.vocoder}
+        return replace(
+            subject,
+            listeners={role: each.to_dict() for role, each in some.items() if each is not None},
+            judges={
+                role: (each.name, each.fingerprint(hashes))
+                for role, each in some.items()
+                if each is not None
+            },
+        )
+
+    def _subject(self, candidate: Candidate, prepared: Prepared) -> Subject:
+        made = [candidate.fingerprint(self.folder / HASHES), prepared.hash]
         if candidate.chosen.folder is None:
             # it may have to be fitted
             made.append(hash_json(asdict(self.protocol.fit)))
         fingerprint = hash_json(made)
-        vocoder = self.request.vocoder
-        listeners = {"transcriber": judge, "speaker-encoder": voices, "vocoder": vocoder}
         return Subject(
             name=candidate.name,
             fingerprint=fingerprint,
@@ -143,58 +173,51 @@ class _Measuring:
             data_hash=prepared.hash,
             subsets=prepared.subsets,
             protocol=self.protocol,
-            judge=None if judge is None else judge.to_dict(),
-            voices=voices.to_dict(),
-            vocoder=None if vocoder is None else vocoder.to_dict(),
-            listeners={r: c.fingerprint(hashes) for r, c in listeners.items() if c is not None},
             decodes=candidate.chosen.can.decodes,
         )
 
-    def _coded(self, subjects: Sequence[Subject], prepared: Prepared) -> list[Subject]:
-        """Those whose codes could be made."""
-        new = [subject for subject in subjects if spec_of(subject.codes) is None]
-        tasks = [code_task(subject, prepared) for subject in new]
-        lost = set()
-        with self.watch.progress("coding", len(tasks)) as progress:
-            for done, (place, answer) in enumerate(self.workers.done(tasks), start=1):
-                subject = new[place]
-                progress(done, text=subject.name)
-                if isinstance(answer, str):
-                    lost.add(subject.name)
-                    self.report.failed.append(f"{subject.name}: no codes: {answer}")
-                    continue
-                for id, fault in list(answer["faults"].items())[:3]:
-                    self.watch.say(f"  {subject.name} left out '{id}': {fault}")
-        return [subject for subject in subjects if subject.name not in lost]
-
     def _worked(self, planned: Sequence[tuple[Subject, Piece]]) -> dict[tuple[str, Piece], Outcome]:
         """The outcome of every piece. What is timed goes last and alone."""
-        found: dict[tuple[str, Piece], Outcome] = {}
-        left: list[tuple[Subject, Piece, Path]] = []
-        for subject, piece in planned:
-            file = self.cache.file(piece.name, made_of(piece, subject))
-            known = read_outcome(file)
-            if known is not None:
-                found[subject.name, piece] = known
-            else:
-                left.append((subject, piece, file))
-        if not left:
-            return found
-        self.watch.say(f"{len(left)} pieces to measure, {len(found)} known")
-        timed = [each for each in left if each[1].kind == "cost"]
-        others = [each for each in left if each[1].kind != "cost"]
+        files = {
+            (subject.name, piece): self.cache.file(piece.name, made_of(piece, subject))
+            for subject, piece in planned
+        }
+        known = {file: read_outcome(file) for file in set(files.values())}
+        # what hangs on no tokenizer is the same piece for all of them
+        left = {
+            files[subject.name, piece]: (subject, piece)
+            for subject, piece in planned
+            if known[files[subject.name, piece]] is None
+        }
+        if left:
+            self.watch.say(f"{len(left)} pieces to measure, {len(known) - len(left)} known")
+            known |= self._new(left)
+        found = {}
+        for key, file in files.items():
+            outcome = known[file]
+            assert outcome is not None, "every piece is known or new"
+            found[key] = outcome
+        return found
+
+    def _new(self, left: Mapping[Path, tuple[Subject, Piece]]) -> dict[Path, Outcome]:
+        """The outcomes of what is to be done, by the files in which they are kept."""
+        found: dict[Path, Outcome] = {}
+        timed = [file for file, (_, piece) in left.items() if piece.kind == "cost"]
+        others = [file for file in left if file not in timed]
         # the long ones first, so that the processes end together
-        others.sort(key=lambda each: -each[1].effort)
-        tasks = [partial(work, piece, subject, file) for subject, piece, file in others]
+        others.sort(key=lambda file: -left[file][1].effort)
+        tasks = {
+            file: partial(work, piece, subject, file) for file, (subject, piece) in left.items()
+        }
+        clock = _Clock(sum(piece.effort for _, piece in left.values()))
         with self.watch.progress("measuring", len(left)) as progress:
-            clock = _Clock(sum(piece.effort for _, piece, _ in left), self.request.jobs)
-            for place, outcome in self.workers.done(tasks):
-                subject, piece, _ = others[place]
-                found[subject.name, piece] = outcome
-                progress(len(found) - (len(planned) - len(left)), text=clock.after(piece.effort))
-            for subject, piece, file in timed:
-                found[subject.name, piece] = alone(partial(work, piece, subject, file))
-                progress(len(found) - (len(planned) - len(left)), text=clock.after(piece.effort))
+            for place, outcome in self.workers.done([tasks[file] for file in others]):
+                file = others[place]
+                found[file] = outcome
+                progress(len(found), text=clock.after(left[file][1].effort))
+            for file in timed:
+                found[file] = alone(tasks[file])
+                progress(len(found), text=clock.after(left[file][1].effort))
         return found
 
     def _row(
@@ -227,9 +250,8 @@ class _Measuring:
 class _Clock:
     """Guesses the time that is left from what was done."""
 
-    def __init__(self, effort: float, jobs: int) -> None:
+    def __init__(self, effort: float) -> None:
         self.left, self.done, self.begun = effort, 0.0, time.monotonic()
-        self.jobs = jobs
 
     def after(self, effort: float) -> str:
         """In words, when so much more is done."""

@@ -7,7 +7,7 @@ calls. Imports no torch: whoever finds all pieces done need not.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,10 @@ class Subject:
 
     Attributes:
         codes: the folder of its codes; `fingerprint` tells them from others.
-        chosen: what builds it; of `judge`, `voices`, `vocoder` the same, None where there is none.
-        listeners: fingerprints of those, by role.
+        chosen: what builds it.
+        decodes: whether it has a decoder.
+        listeners: what builds the transcriber, the speaker encoder and the vocoder, where there is
+            one; `judges` their names and fingerprints.
     """
 
     name: str
@@ -44,11 +46,9 @@ class Subject:
     data_hash: str
     subsets: Mapping[str, tuple[str, ...]]
     protocol: Protocol
-    judge: Mapping[str, Any] | None
-    voices: Mapping[str, Any] | None
-    vocoder: Mapping[str, Any] | None
-    listeners: Mapping[str, str]
     decodes: bool
+    listeners: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    judges: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def pieces_of(subject: Subject, spec: CodeSpec) -> list[Piece]:
             for shuffled in (False, True)
         ]
         # a vocoder speaks all of the codes or nothing
-        if subject.vocoder is None or len(books) == spec.codebooks:
+        if "vocoder" not in subject.listeners or len(books) == spec.codebooks:
             found.append(Piece("copies", selection, books))
         if len(books) == 1:
             found.append(Piece("purity", selection, books))
@@ -129,5 +129,5 @@ def made_of(piece: Piece, subject: Subject) -> Any:
         "settings": {name: protocol[name] for name in sections[piece.kind]},
         "tokenizer": "" if piece.kind == "originals" else subject.fingerprint,
         "data": subject.data_hash,
-        "listeners": dict(subject.listeners) if heard else {},
+        "listeners": {role: hash for role, (_, hash) in subject.judges.items()} if heard else {},
     }

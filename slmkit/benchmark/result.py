@@ -48,10 +48,7 @@ def row_of(
     """The row, what failed in it and what could not be expected, a line each."""
     entries = _entries(outcomes)
     protocol = subject.protocol
-    judges = {
-        role: Named(_part_name(subject, role), subject.listeners[role])
-        for role in sorted(subject.listeners)
-    }
+    judges = {role: Named(*subject.judges[role]) for role in sorted(subject.judges)}
     row = Row(
         tokenizer=Tokenizer(
             name=candidate.name,
@@ -114,16 +111,6 @@ def _plain(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry whose items are pairs, whether they were read from JSON or not."""
     items = {id: (pair[0], pair[1]) for id, pair in entry.get("items", {}).items()}
     return {**entry, "items": items} if items else dict(entry)
-
-
-def _part_name(subject: Subject, role: str) -> str:
-    chosen = {"transcriber": subject.judge, "speaker-encoder": subject.voices,
-              "vocoder": subject.vocoder}[role]  # fmt: skip
-    assert chosen is not None
-    if "part" in chosen:
-        return str(chosen["part"])
-    # HASH or run folder: the name before the hash is for people
-    return Path(str(chosen["saved"])).name.partition("-")[0]
 
 
 def _grouped(reasons: Mapping[str, str]) -> list[str]:

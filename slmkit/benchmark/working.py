@@ -89,8 +89,8 @@ def _of_sound(piece: Piece, subject: Subject, subsets: Subsets) -> dict[str, Any
     if piece.kind == "originals":
         from slmkit.benchmark.preservation import heard_originals
 
-        judge = _listener("transcriber", subject.judge)
-        heard = heard_originals(test[: protocol.preservation.items], judge)
+        some = test[: protocol.preservation.items]
+        heard = heard_originals(some, _listener("transcriber", subject))
         return {f"{name}/original": entry for name, entry in heard.items()}
     tokenizer = built(subject.chosen, subject.codes)
     if piece.kind == "invariance":
@@ -99,10 +99,11 @@ def _of_sound(piece: Piece, subject: Subject, subsets: Subsets) -> dict[str, Any
         selections = selections_of(protocol.selections, tokenizer.spec.codebooks)
         found: dict[str, Any] = measure_invariance(tokenizer, test, selections, protocol.invariance)
         return found
-    vocoder = None
-    if subject.vocoder is not None:
-        chosen = Chosen.from_dict("vocoder", subject.vocoder)
-        vocoder = chosen.build() if chosen.folder else chosen.build(spec=tokenizer.spec)
+    vocoder = _listener("vocoder", subject, spec=tokenizer.spec)
+    if vocoder is not None:
+        from slmkit.data.speaking import Voice
+
+        Voice(vocoder).check(tokenizer.spec, f"tokenizer '{subject.name}'")
     if piece.kind == "cost":
         from slmkit.benchmark.cost import measure_cost
 
@@ -112,10 +113,7 @@ def _of_sound(piece: Piece, subject: Subject, subsets: Subsets) -> dict[str, Any
         raise MisfitError(f"tokenizer '{subject.name}' has no decoder: give --vocoder")
     from slmkit.benchmark.preservation import Copier, compare_copies
 
-    listeners = (
-        _listener("transcriber", subject.judge),
-        _listener("speaker-encoder", subject.voices),
-    )
+    listeners = _listener("transcriber", subject), _listener("speaker-encoder", subject)
     some = test[: protocol.preservation.items]
     return _of(piece, compare_copies(Copier(tokenizer, vocoder), some, piece.books, *listeners))
 
@@ -127,8 +125,11 @@ def subsets_of(subject: Subject) -> dict[str, list[Utterance]]:
     return {name: [known[id] for id in ids] for name, ids in subject.subsets.items()}
 
 
-def _listener(kind: str, chosen: Mapping[str, Any] | None) -> Any:
-    return None if chosen is None else Chosen.from_dict(kind, chosen).build()
+def _listener(kind: str, subject: Subject, **given: Any) -> Any:
+    """Who listens or speaks, None where there is nobody; a saved part has what is `given`."""
+    if kind not in subject.listeners:
+        return None
+    return Chosen.from_dict(kind, subject.listeners[kind]).build(**given)
 
 
 def _of(piece: Piece, found: Mapping[str, Any]) -> dict[str, Any]:
