@@ -195,7 +195,7 @@ def test_triples_are_of_the_right_phones_and_voices(across: bool) -> None:
     cells = list(abx.triples(tokens, 6, across))
     assert cells
     for name, triples in cells:
-        speaker, phone, other = name.split()
+        speaker, phone, other = name
         own = 10 * int(speaker[1])
         for a, b, x in triples:
             assert set(a.ravel()) == {own + ord(phone) - ord("a")}
