@@ -48,8 +48,9 @@ def changed(wav: Wave, change: str, settings: Invariance, sample_rate: int, seed
 def stretched(wav: Wave, factor: float, sample_rate: int) -> Wave:
     """A wave that lasts so many times as long at the same pitch, [n * factor].
 
-    A phase vocoder (Flanagan and Golden 1966; Laroche and Dolson 1999): frames are read at another
-    pace than they are laid down, and each partial goes on where the last frame left it.
+    A phase vocoder (Flanagan and Golden 1966): frames are read at another pace than they are laid
+    down, and each partial goes on where the last frame left it, the bins around its peak in step
+    with it (identity phase locking, Laroche and Dolson 1999).
     """
     window = 4 * max(1, round(WINDOW_S * sample_rate / 4))
     hop, shape = window // 4, np.hanning(window + 1)[:-1]
@@ -70,12 +71,27 @@ def stretched(wav: Wave, factor: float, sample_rate: int) -> Wave:
             phase = np.angle(now)
         else:
             turned = np.angle(now) - np.angle(before) - expected
-            phase = phase + expected + turned - 2 * np.pi * np.round(turned / (2 * np.pi))
+            walked = phase + expected + turned - 2 * np.pi * np.round(turned / (2 * np.pi))
+            own = nearest_peaks(np.abs(now))
+            phase = walked[own] + np.angle(now) - np.angle(now)[own]
         piece = np.fft.irfft(np.abs(now) * np.exp(1j * phase), window)
         out[frame * hop : frame * hop + window] += shape * piece
         weight[frame * hop : frame * hop + window] += shape**2
     made = out[window : window + length] / np.maximum(weight[window : window + length], 1e-3)
     return np.clip(made, -1, 1).astype(np.float32)
+
+
+def nearest_peaks(heights: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The bin of the peak that each bin [f] belongs to: higher than two bins to either side."""
+    padded = np.pad(heights, 2)
+    around = [padded[shift : shift + len(heights)] for shift in (0, 1, 3, 4)]
+    peaks = np.flatnonzero((heights > around[0]) & (heights > around[1])
+                           & (heights >= around[2]) & (heights >= around[3]))  # fmt: skip
+    if not len(peaks):
+        return np.arange(len(heights))
+    middles = (peaks[1:] + peaks[:-1] + 1) // 2
+    found: NDArray[np.int64] = peaks[np.searchsorted(middles, np.arange(len(heights)), "right")]
+    return found
 
 
 def shifted(wav: Wave, semitones: float, sample_rate: int) -> Wave:

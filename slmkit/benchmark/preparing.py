@@ -21,7 +21,7 @@ UNFINISHED = ".unfinished"
 def judge_task(
     judge: Chosen, settings: Judge, prepared: Prepared, seed: int, folder: Path
 ) -> Callable[[], Any]:
-    """Trains a judge into a folder; answers why it could not, or nothing."""
+    """Trains a judge into a folder; answers as `code_task` does."""
     return partial(_judge, judge.to_dict(), settings, prepared, seed, folder)
 
 
@@ -33,7 +33,7 @@ def code_task(subject: Subject, prepared: Prepared) -> Callable[[], Any]:
 
 def _judge(
     chosen: dict[str, Any], settings: Judge, prepared: Prepared, seed: int, folder: Path
-) -> str:
+) -> dict[str, Any] | str:
     import shutil
 
     from slmkit.benchmark.judges import train_judge
@@ -47,7 +47,7 @@ def _judge(
     except SlmkitError as error:
         return str(error)
     shutil.rmtree(work, ignore_errors=True)
-    return ""
+    return {"faults": {}}
 
 
 def _code(subject: Subject, prepared: Prepared) -> dict[str, Any] | str:
