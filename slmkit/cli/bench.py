@@ -19,54 +19,62 @@ def _benchmarks() -> None:
     """Benchmarks have names of their own."""
 
 
+Tokenizers = Annotated[
+    list[str],
+    typer.Option(
+        "-t",
+        "--tokenizer",
+        metavar="PART|RUN",
+        help="A tokenizer: by name, with options and a name for its row "
+        "('small=mel-rvq codebooks=4'), or the folder of a run. May be given again.",
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        metavar="PROTOCOL|MANIFEST", help="The data of a protocol, or any manifest (.jsonl)."
+    ),
+]
+Protocol = Annotated[
+    str | None, typer.Option(help="mini or librispeech; by default as --data, of a manifest mini.")
+]
+Root = Annotated[
+    Path | None, typer.Option(help="The folder of a public corpus (LibriSpeech) as it is unpacked.")
+]
+Seeds = Annotated[
+    list[int] | None,
+    typer.Option(help="Of the probes, instead of the protocol's; two or more, one each time."),
+]
+Judge = Annotated[
+    str | None,
+    typer.Option(help="A transcriber instead of the protocol's: 'whisper model=FOLDER'."),
+]
+Voices = Annotated[str | None, typer.Option(help="A speaker encoder instead of the protocol's.")]
+Vocoder = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|RUN", help="Speaks the codes of a tokenizer without a decoder."),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes that measure side by side; by default one a core."),
+]
+Output = Annotated[
+    Path, typer.Option("-o", "--output", help="Folder of rows and of all that is kept.")
+]
+
+
 @bench.command()
 def slmtokbench(
-    tokenizers: Annotated[
-        list[str],
-        typer.Option(
-            "-t",
-            "--tokenizer",
-            metavar="PART|RUN",
-            help="A tokenizer: by name, with options and a name for its row "
-            "('small=mel-rvq codebooks=4'), or the folder of a run. May be given again.",
-        ),
-    ],
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="PROTOCOL|MANIFEST", help="The data of a protocol, or any manifest (.jsonl)."
-        ),
-    ] = "mini",
-    protocol: Annotated[
-        str | None,
-        typer.Option(help="mini or librispeech; by default as --data, of a manifest mini."),
-    ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(help="The folder of a public corpus (LibriSpeech) as it is unpacked."),
-    ] = None,
-    seed: Annotated[
-        list[int] | None,
-        typer.Option(help="Of the probes, instead of the protocol's; two or more, one each time."),
-    ] = None,
-    judge: Annotated[
-        str | None,
-        typer.Option(help="A transcriber instead of the protocol's: 'whisper model=FOLDER'."),
-    ] = None,
-    voices: Annotated[
-        str | None, typer.Option(help="A speaker encoder instead of the protocol's.")
-    ] = None,
-    vocoder: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|RUN", help="Speaks the codes of a tokenizer without a decoder."),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes that measure side by side; by default one a core."),
-    ] = None,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder of rows and of all that is kept.")
-    ] = Path("slmtokbench"),
+    tokenizers: Tokenizers,
+    data: Data = "mini",
+    protocol: Protocol = None,
+    root: Root = None,
+    seed: Seeds = None,
+    judge: Judge = None,
+    voices: Voices = None,
+    vocoder: Vocoder = None,
+    jobs: Jobs = None,
+    output: Output = Path("slmtokbench"),
 ) -> None:
     """Measure how well tokenizers suit speech language models (Zhang et al. 2024).
 
