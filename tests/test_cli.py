@@ -82,6 +82,7 @@ def test_help_names_every_command() -> None:
         "doctor",
         "prepare",
         "recipes",
+        "bench",
         *speech,
     ):
         assert f"\n  {command} " in text

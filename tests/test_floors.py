@@ -41,7 +41,7 @@ MAY_IMPORT = {
 MAY_IMPORT = {room: (*below, "drawing") for room, below in MAY_IMPORT.items()} | {"drawing": ()}
 PLUGINS_MAY = {"api", "testing", "codecs", "lm"}
 CORPORA_MAY = {"data"}
-STAGES_MAY = {"data", "host", "generation", "training"}
+STAGES_MAY = {"data", "host", "generation", "training", "benchmark"}
 NEVER = {"torchaudio", "fairseq", "torchcodec", "librosa", "pickle", "dill", "cloudpickle"}
 LIGHT = {"slmkit", "pluggy"}
 

@@ -23,6 +23,7 @@ SPEECHGPT = {"judge-wer", "transcription-wer/speech-speech", "stoi/vocoder"}
 STRATEGIES = ("flat", "coarse-first", "parallel", "delay", "depth", "ar-nar", "soundstorm")
 ARRANGEMENTS = ("text-first", "interleaved", "monologue", "ahead")
 MEASURED = {
+    "slmtokbench": {"tokenizer/mutual-information", "units/abx-within", "tokenizer/mel-distance"},
     "speechtokenizer": {"mel-distance/codec"},
     "encodec": {"mel-distance/codec"},
     "decoding-strategies": {

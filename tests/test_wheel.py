@@ -16,8 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from slmkit.benchmark.protocol import load_protocol
+
 ROOT = Path(__file__).resolve().parents[1]
-BUILT_FROM = ("slmkit", "plugins", "recipes", "pyproject.toml", "README.md", "LICENSE")
+BUILT_FROM = (
+    "slmkit", "plugins", "recipes", "benchmarks", "pyproject.toml", "README.md", "LICENSE",
+)  # fmt: skip
 RECIPES = {path.stem: path for path in sorted((ROOT / "recipes").glob("*.yaml"))}
 
 pytestmark = pytest.mark.slow
@@ -103,6 +107,11 @@ def test_recipes_travel_in_it(venv: Path, tmp_path: Path) -> None:
         assert name in listed
         run(venv, tmp_path, "slmkit", "recipes", "copy", name)
         assert (tmp_path / path.name).read_text() == path.read_text()
+
+
+def test_protocols_travel_in_it(venv: Path, tmp_path: Path) -> None:
+    code = "from slmkit.benchmark.protocol import load_protocol; print(load_protocol('mini').hash)"
+    assert run(venv, tmp_path, "python", "-c", code).strip() == load_protocol("mini").hash
 
 
 def test_the_main_recipe_runs_by_its_name(venv: Path, tmp_path: Path) -> None:

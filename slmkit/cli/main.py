@@ -15,6 +15,7 @@ import typer
 import slmkit
 from slmkit.api import SlmkitError
 from slmkit.cli.ask import ask
+from slmkit.cli.bench import bench
 from slmkit.cli.check import check
 from slmkit.cli.compare import compare
 from slmkit.cli.completion import PROGRAM, completion, prepare_completion
@@ -72,6 +73,7 @@ app.command()(doctor)
 app.command()(results)
 app.command()(prepare)
 app.command()(completion)
+app.add_typer(bench, name="bench")
 app.add_typer(recipes, name="recipes")
 app.add_typer(leaderboard, name="leaderboard")
 app.add_typer(new, name="new")

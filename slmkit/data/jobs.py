@@ -98,7 +98,7 @@ def _prepare(make: Callable[[], Tokenizer], cores: int) -> None:
 
     # Ctrl-C reaches every process of a terminal; only the first one decides what it means
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     torch.set_num_threads(cores)
     try:
         _own[:] = [make()]
@@ -108,7 +108,7 @@ def _prepare(make: Callable[[], Tokenizer], cores: int) -> None:
         _own[:] = [error if plain else SlmkitError(str(error))]
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A first process that is killed takes no leave; nobody would ever end the others."""
     parent = parent_process()
     if parent is not None:

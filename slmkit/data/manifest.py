@@ -77,6 +77,23 @@ def load_manifest(path: Path | str, check_files: bool = True) -> list[Utterance]
     return reader(path, check_files)
 
 
+def stream_manifest(path: Path | str) -> Iterator[Utterance]:
+    """The utterances of a manifest of either format one by one, however long it is.
+
+    Nothing is remembered of them: an id given twice is not found, nor a file that is missing.
+    Raises DataError: missing or empty manifest, malformed line (with its number).
+    """
+    path, number = Path(path), 0
+    for number, row in _lines(path):
+        where = f"{path}:{number}"
+        if not is_cut(row):
+            yield _utterance_of_row(where, row, path.parent)
+            continue
+        yield from _utterances_of_cut(where, row, path.parent)
+    if not number:
+        raise DataError(f"{path}: the manifest is empty")
+
+
 def read_manifest(path: Path | str, check_files: bool = True) -> list[Utterance]:
     """Read lhotse cuts, then the texts beside them if there are any. Errors as `load_manifest`."""
     path = Path(path)
@@ -86,13 +103,7 @@ def read_manifest(path: Path | str, check_files: bool = True) -> list[Utterance]
         where = f"{path}:{number}"
         if not is_cut(row):
             raise DataError(f"{where}: not a lhotse cut{_what_it_is(row)}")
-        try:
-            found = utterances_of(row, path.parent)
-        except DataError as error:
-            raise DataError(f"{where}: {error}") from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"{where}: not a complete lhotse cut: {error!r}") from error
-        for utterance in found:
+        for utterance in _utterances_of_cut(where, row, path.parent):
             entries.add(where, utterance)
     if beside.exists():
         for number, row in _lines(beside):
@@ -170,6 +181,15 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise DataError(f"{path}:{number}: not JSON: {error.msg}, column {error.colno}") from error
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read after line {number}: {error}") from error
+
+
+def _utterances_of_cut(where: str, row: dict[str, Any], folder: Path) -> list[Utterance]:
+    try:
+        return list(utterances_of(row, folder))
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{where}: not a complete lhotse cut: {error!r}") from error
 
 
 def _utterance_of_row(where: str, row: dict[str, Any], folder: Path) -> Utterance:

@@ -1,7 +1,7 @@
-"""Recipes that come with slmkit, found by name.
+"""Recipes and protocols that come with slmkit, found by name.
 
-In a checkout they lie in `recipes/`; a wheel carries them as data files (`share/slmkit/recipes`),
-which its own record of files tells where to find.
+In a checkout they lie in `recipes/` and `benchmarks/`; a wheel carries them as data files
+(`share/slmkit/recipes`), which its own record of files tells where to find.
 """
 
 from __future__ import annotations
@@ -12,27 +12,37 @@ from pathlib import Path
 from slmkit.api import DataError, UnknownNameError
 
 FOLDER = "recipes"
-DATA = ("slmkit", FOLDER)
+PROTOCOLS = "benchmarks"
 ENDINGS = (".yaml", ".yml")
 
 
 def shipped_recipes() -> dict[str, Path]:
     """Name and file of every recipe that comes with slmkit."""
+    return {file.stem: file for file in _shipped(FOLDER)}
+
+
+def shipped_protocols() -> Path:
+    """The file of the benchmark's protocols. Raises DataError where the installation lacks it."""
+    found = [file for file in _shipped(PROTOCOLS) if file.stem == "slmtokbench"]
+    if not found:
+        raise DataError("slmtokbench.yaml is not in this installation: install slmkit again")
+    return found[0]
+
+
+def _shipped(folder: str) -> list[Path]:
     checkout = Path(__file__).parents[2]
-    if (checkout / "pyproject.toml").is_file() and (checkout / FOLDER).is_dir():
-        files = list((checkout / FOLDER).glob("*.yaml"))
-    else:
-        files = _installed()
-    return {file.stem: file for file in sorted(files)}
+    if (checkout / "pyproject.toml").is_file() and (checkout / folder).is_dir():
+        return sorted((checkout / folder).glob("*.yaml"))
+    return sorted(_installed(folder))
 
 
-def _installed() -> list[Path]:
+def _installed(folder: str) -> list[Path]:
     try:
         record = importlib.metadata.files("slmkit") or []
     except importlib.metadata.PackageNotFoundError:
         return []
     wanted = [
-        f for f in record if f.suffix == ".yaml" and f.parent.parts[-2:] == ("slmkit", FOLDER)
+        f for f in record if f.suffix == ".yaml" and f.parent.parts[-2:] == ("slmkit", folder)
     ]
     return [path for path in (Path(str(file.locate())) for file in wanted) if path.is_file()]
 

@@ -28,7 +28,13 @@ Likelihoods = NDArray[np.float64]
 
 
 def vclub(likelihoods: Likelihoods) -> float:
-    """The bound, nats for each item (or for each character, if the likelihoods are).
+    """The bound, nats for each item (or for each character, if the likelihoods are): the mean of
+    the items' `contributions`. Raises the same."""
+    return float(contributions(likelihoods).mean())
+
+
+def contributions(likelihoods: Likelihoods) -> NDArray[np.float64]:
+    """What each item adds to the bound [i]: how much likelier its own text is than the average one.
 
     A text that does not fit in the frames of an utterance is left out of that utterance's average:
     it says that the utterance is short, and nothing of what is said. Raises DataError where an
@@ -41,7 +47,8 @@ def vclub(likelihoods: Likelihoods) -> float:
         raise DataError("no mutual information can be measured: an item without its own text")
     possible = np.isfinite(likelihoods)
     average = np.where(possible, likelihoods, 0.0).sum(axis=1) / possible.sum(axis=1)
-    return float((own - average).mean())
+    found: NDArray[np.float64] = own - average
+    return found
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]

@@ -57,18 +57,31 @@ def worsen(
 
 def add_noise(wav: Wave, rng: np.random.Generator) -> Wave:
     """Coloured noise at a random level under the wave's; a silent wave stays silent."""
-    spectrum = np.fft.rfft(rng.standard_normal(len(wav)))
+    white = rng.standard_normal(len(wav))
+    return with_noise(wav, white, rng.uniform(*COLOUR), rng.uniform(*SNR_DB))
+
+
+def with_noise(wav: Wave, white: NDArray[np.float64], colour: float, snr_db: float) -> Wave:
+    """A wave [n] with white noise [n] turned to a colour (its power falls with frequency to this
+    power), so far below the wave."""
+    spectrum = np.fft.rfft(white)
     frequencies = np.arange(1, len(spectrum) + 1) / len(spectrum)
-    noise = np.fft.irfft(spectrum * frequencies ** (-rng.uniform(*COLOUR) / 2), len(wav))
-    level = _rms(wav) / max(_rms(noise), 1e-9) * 10 ** (-rng.uniform(*SNR_DB) / 20)
+    noise = np.fft.irfft(spectrum * frequencies ** (-colour / 2), len(wav))
+    level = _rms(wav) / max(_rms(noise), 1e-9) * 10 ** (-snr_db / 20)
     return np.clip(wav + level * noise, -1, 1).astype(np.float32)
 
 
 def reverberate(wav: Wave, sample_rate: int, rng: np.random.Generator) -> Wave:
-    """A room's echo: noise that dies away exponentially (Polack 1988), after the direct sound."""
-    t60, level = rng.uniform(*T60_S), 10 ** (rng.uniform(*ECHO_DB) / 20)
-    count = int(t60 * sample_rate)
-    tail = rng.standard_normal(count) * 10 ** (-3 * np.arange(count) / count)
+    """A room's echo, the room drawn at random."""
+    t60, echo_db = rng.uniform(*T60_S), rng.uniform(*ECHO_DB)
+    return with_echo(wav, rng.standard_normal(int(t60 * sample_rate)), echo_db)
+
+
+def with_echo(wav: Wave, white: NDArray[np.float64], echo_db: float) -> Wave:
+    """A wave [n] in a room: after the direct sound white noise that falls by 60 dB until its end,
+    exponentially (Polack 1988), so loud beside it. As loud as before."""
+    level, count = 10 ** (echo_db / 20), len(white)
+    tail = white * 10 ** (-3 * np.arange(count) / count)
     room = np.concatenate([[1.0], tail * level / max(float(np.linalg.norm(tail)), 1e-9)])
     size = len(wav) + len(room) - 1
     wet = np.fft.irfft(np.fft.rfft(wav, size) * np.fft.rfft(room, size), size)[: len(wav)]

@@ -1,0 +1,1 @@
+"""SLMTokBench as a stage of a recipe."""
