@@ -8,31 +8,15 @@ comparisons of equals one will look real: nothing is corrected for how many are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from slmkit.api import DataError
 from slmkit.benchmark.row import Value
 from slmkit.benchmark.standing import Line, Table
-from slmkit.data.intervals import paired_difference, paired_differences
+from slmkit.data.intervals import Difference, paired_difference, paired_differences
 
 Standing = Literal["best", "level", "behind", "unknown", ""]
 """Of a value beside the best: the best itself, not told apart from it, worse, never compared."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A line's value less another's, with its 95% interval, on so many shared utterances."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    @property
-    def real(self) -> bool:
-        """Whether 0 lies outside the interval."""
-        return self.low > 0 or self.high < 0
 
 
 Matrix = list[list[Difference | None]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,21 @@ Z = 1.959963984540054
 """Of the normal distribution, so much lies within plus and minus this many deviations."""
 T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """The same of Student's t distribution with 1 to 9 degrees of freedom."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A value less another over n shared items, with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def real(self) -> bool:
+        """Whether 0 lies outside the interval."""
+        return self.low > 0 or self.high < 0
 
 
 def bootstrap(

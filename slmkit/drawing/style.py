@@ -17,6 +17,9 @@ STYLE = """
 .slmkit tbody th { font-weight: 500 }
 .slmkit .number { text-align: right; white-space: nowrap }
 .slmkit .span, .slmkit .note { opacity: .7 }
+.slmkit .better { opacity: .7; white-space: nowrap }
+.slmkit .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden;
+  clip-path: inset(50%); white-space: nowrap }
 .slmkit .part > th { padding-left: 1.2em; font-weight: 400 }
 .slmkit .wide { overflow-x: auto; max-width: 100% }
 .slmkit svg { max-width: 100%; height: auto; display: block; margin: .2em 0 }

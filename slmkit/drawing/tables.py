@@ -24,28 +24,33 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows of `results.json`; parts of a metric (after its second slash) stand below it."""
+    """Rows of `results.json` as a table of its own."""
+    head, body = results_parts(rows)
+    return wide(f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>")
+
+
+def results_parts(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """The cells of the head and the rows of the body of a table of results: metrics down, splits
+    across; parts of a metric (after its second slash) stand below it."""
     splits = list(dict.fromkeys(row["split"] for row in rows))
     metrics: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in rows:
         metrics.setdefault(row["metric"], {})[row["split"]] = row
-    head = "".join(f'<th scope="col" class="number">{escape(split)}</th>' for split in splits)
+    names = "".join(f'<th scope="col" class="number">{escape(split)}</th>' for split in splits)
+    head = f'<th scope="col">metric</th><th scope="col">better</th>{names}'
     lines = []
     for metric, values in metrics.items():
         above, _, last = metric.rpartition("/")
         inner = above in metrics
-        better = next(iter(values.values()))["direction"]
-        arrow = "↓ lower is better" if better == "lower" else "↑ higher is better"
+        arrow = better(next(iter(values.values()))["direction"])
         name = escape(last if inner else metric)
-        cells = "".join(_cell(values.get(split)) for split in splits)
+        of = f'<span class="unseen"> of {escape(above)}</span>' if inner else ""
+        cells = "".join(results_cell(values.get(split)) for split in splits)
         lines.append(
-            f'<tr{" class=part" if inner else ""}><th scope="row">{name}</th>'
-            f'<td class="note">{arrow}</td>{cells}</tr>'
+            f'<tr{" class=part" if inner else ""}><th scope="row">{name}{of}</th>'
+            f'<td class="better">{arrow}</td>{cells}</tr>'
         )
-    return wide(
-        '<thead><tr><th scope="col">metric</th>'
-        f'<th scope="col"></th>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
-    )
+    return head, "".join(lines)
 
 
 def result_rows(results: Iterable[Result]) -> list[Mapping[str, Any]]:
@@ -58,15 +63,22 @@ def wide(inside: str) -> str:
     return f'<div class="wide"><table>{inside}</table></div>'
 
 
-def _cell(row: Mapping[str, Any] | None) -> str:
+def better(direction: str) -> str:
+    """In which direction a metric is better, below a header that says "better"."""
+    return "↓ lower" if direction == "lower" else "↑ higher"
+
+
+def results_cell(row: Mapping[str, Any] | None) -> str:
+    """A value with its interval, as a cell of a table."""
     if row is None:
         return '<td class="number">–</td>'
     unit = f" {escape(row['unit'])}" if row["unit"] else ""
     return (
-        f'<td class="number">{_figure(row["value"])}{unit}<br><span class="span">'
-        f"{_figure(row['low'])} to {_figure(row['high'])}, n = {row['n']}</span></td>"
+        f'<td class="number">{written(row["value"])}{unit}<br><span class="span">'
+        f"{written(row['low'])} to {written(row['high'])}, n = {row['n']}</span></td>"
     )
 
 
-def _figure(value: float) -> str:
+def written(value: float) -> str:
+    """A number with the digits that one reads."""
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from slmkit.benchmark.row import SHOWN, Failed, Row, Value
-from slmkit.benchmark.significance import Difference, Matrix, Standing, matrix, standings
+from slmkit.benchmark.significance import Matrix, Standing, matrix, standings
 from slmkit.benchmark.site.wording import BETTER, MARKS, figure, interval, shared_n
 from slmkit.benchmark.standing import CONTROLS, Line, Table
+from slmkit.data.intervals import Difference
 from slmkit.recipe.report.shell import wide
 
 UNSEEN = '<span class="unseen">{}</span>'

@@ -10,10 +10,12 @@ from typing import Any
 
 from slmkit.api import DataError
 from slmkit.data.atomic import write_atomically
+from slmkit.data.intervals import Difference
+from slmkit.drawing.tables import better, results_cell, written
 from slmkit.recipe.report import figures
-from slmkit.recipe.report.items import Difference, difference, scores_of
+from slmkit.recipe.report.items import difference, scores_of
 from slmkit.recipe.report.overlaid import draw_overlaid
-from slmkit.recipe.report.page import better, duration, results_cell, written
+from slmkit.recipe.report.page import duration
 from slmkit.recipe.report.run_files import RunFiles, read_run
 from slmkit.recipe.report.shell import table, whole_page
 from slmkit.training.curves import Curve, curves_of

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from slmkit.api import DataError
-from slmkit.data.intervals import paired_difference
+from slmkit.data.intervals import Difference, paired_difference
 from slmkit.recipe.folder import read_json, read_record
 from slmkit.recipe.report.run_files import RunFiles
 
@@ -20,21 +19,6 @@ Row = tuple[str, str]
 """Metric and split of a row of results."""
 Scores = Mapping[str, tuple[float, float]]
 """(numerator, denominator) in the unit of the row, by item."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A run's value less another's over n shared items, with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    @property
-    def real(self) -> bool:
-        """Whether 0 lies outside the interval."""
-        return self.low > 0 or self.high < 0
 
 
 def scores_of(run: RunFiles) -> dict[Row, Scores]:

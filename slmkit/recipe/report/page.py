@@ -9,6 +9,7 @@ from typing import Any
 
 from slmkit.api import DataError
 from slmkit.data.atomic import write_atomically
+from slmkit.drawing.tables import results_parts
 from slmkit.recipe.report import figures
 from slmkit.recipe.report.run_files import BLOCKS_FILE, RunFiles, read_run
 from slmkit.recipe.report.shell import table, whole_page
@@ -47,52 +48,12 @@ def _head(about: Mapping[str, Any]) -> str:
 
 
 def _results(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Metrics down, splits across; parts of a metric (after its second slash) stand below it."""
     if not rows:
         return ""
-    splits = list(dict.fromkeys(row["split"] for row in rows))
-    metrics: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for row in rows:
-        metrics.setdefault(row["metric"], {})[row["split"]] = row
-    names = "".join(f'<th scope="col" class="number">{escape(split)}</th>' for split in splits)
-    head = f'<th scope="col">metric</th><th scope="col">better</th>{names}'
-    lines = []
-    for metric, values in metrics.items():
-        above, _, last = metric.rpartition("/")
-        inner = above in metrics
-        arrow = better(next(iter(values.values()))["direction"])
-        name = escape(last if inner else metric)
-        of = f'<span class="unseen"> of {escape(above)}</span>' if inner else ""
-        cells = "".join(results_cell(values.get(split)) for split in splits)
-        lines.append(
-            f'<tr{" class=part" if inner else ""}><th scope="row">{name}{of}</th>'
-            f'<td class="better">{arrow}</td>{cells}</tr>'
-        )
     return (
         '<section id="results"><h2>Results</h2><p>Value, 95% bootstrap interval, number of items.'
-        f"</p>{table('Results', head, ''.join(lines))}</section>"
+        f"</p>{table('Results', *results_parts(rows))}</section>"
     )
-
-
-def better(direction: str) -> str:
-    """In which direction a metric is better, below a header that says "better"."""
-    return "↓ lower" if direction == "lower" else "↑ higher"
-
-
-def results_cell(row: Mapping[str, Any] | None) -> str:
-    """A value with its interval, as a cell of a table."""
-    if row is None:
-        return '<td class="number">–</td>'
-    unit = f" {escape(row['unit'])}" if row["unit"] else ""
-    return (
-        f'<td class="number">{written(row["value"])}{unit}<br><span class="span">'
-        f"{written(row['low'])} to {written(row['high'])}, n = {row['n']}</span></td>"
-    )
-
-
-def written(value: float) -> str:
-    """A number with the digits that one reads."""
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def _blocks(run: RunFiles) -> Iterator[str]:
