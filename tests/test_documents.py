@@ -21,7 +21,7 @@ from typing import Any
 
 import documents_world as world
 import pytest
-import yaml
+from omegaconf import OmegaConf
 
 from slmkit.api import SlmkitError
 from slmkit.host import check_options, host
@@ -34,8 +34,9 @@ BLOCK = re.compile(
     r"(?P<text>.*?)^(?P=indent)```$",
     re.DOTALL | re.MULTILINE,
 )
-LANGUAGES = {"python", "sh", "yaml", "toml", "json", "text", "console", ""}
-"""Of blocks; `text`, `console` and none are figures and outputs."""
+LANGUAGES = {"python", "py", "sh", "yaml", "toml", "json", "text", "console", ""}
+"""Of blocks; `py` are pieces of the tutorial's files (tests/test_third_party.py holds them to these),
+`text`, `console` and none are figures and outputs."""
 WHOLE_RUNS = {"run"}
 """Commands that would take long: run with `--dry-run`, unless they ask for the profile `smoke`."""
 NO_SPEECH = "nothing was written"
@@ -118,7 +119,7 @@ def test_json_blocks_can_be_read(block: Block) -> None:
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=lambda block: block.where)
 def test_yaml_blocks_name_parts_that_are_there(block: Block, tmp_path: Path) -> None:
-    values = yaml.safe_load(block.text)
+    values: Any = OmegaConf.to_container(OmegaConf.create(block.text), resolve=True)
     for slot, entry in values.get("parts", {}).items():
         _check_entry(entry.get("kind", slot), "part", entry)
     for entry in values.get("stages", {}).values():
