@@ -30,13 +30,13 @@ from slmkit.recipe.resolve import resolve
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(
-    r"(?:^<!-- not run: (?P<why>[^\n]+) -->\n)?^(?P<indent> *)```(?P<language>\w*)\n"
+    r"(?:^ *<!-- not run: (?P<why>[^\n]+) -->\n)?^(?P<indent> *)```(?P<language>\w*)\n"
     r"(?P<text>.*?)^(?P=indent)```$",
     re.DOTALL | re.MULTILINE,
 )
 LANGUAGES = {"python", "py", "sh", "yaml", "toml", "json", "text", "console", ""}
-"""Of blocks; `py` are pieces of the tutorial's files (tests/test_third_party.py holds them to these),
-`text`, `console` and none are figures and outputs."""
+"""Of blocks; `py` are pieces of the tutorial's files (tests/test_third_party.py compares them), `text`,
+`console` and none are figures and outputs."""
 WHOLE_RUNS = {"run"}
 """Commands that would take long: run with `--dry-run`, unless they ask for the profile `smoke`."""
 NO_SPEECH = "nothing was written"
