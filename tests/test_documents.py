@@ -35,8 +35,8 @@ BLOCK = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 LANGUAGES = {"python", "py", "sh", "yaml", "toml", "json", "text", "console", ""}
-"""Of blocks; `py` are pieces of the tutorial's files (tests/test_third_party.py compares them), `text`,
-`console` and none are figures and outputs."""
+"""Of blocks; `py` are pieces of the tutorial's files, which tests/test_third_party.py compares;
+`text`, `console` and none are figures and outputs."""
 WHOLE_RUNS = {"run"}
 """Commands that would take long: run with `--dry-run`, unless they ask for the profile `smoke`."""
 NO_SPEECH = "nothing was written"
