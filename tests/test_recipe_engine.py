@@ -408,15 +408,13 @@ class TestSource:
 
 
 class TestWatch:
-    def test_lines_now_and_then(self, monkeypatch):
+    def test_lines_now_and_then(self):
         told = io.StringIO()
-        monkeypatch.setattr("slmkit.recipe.watch.PAUSE", 0.0)
-        with PlainWatch(told).progress("reading", None) as show:
+        with PlainWatch(told, pause=0.0).progress("reading", None) as show:
             show(3)
             show(4, 10, "of a book")
         assert told.getvalue() == "  reading: 3\n  reading: 4/10 of a book\n"
-        monkeypatch.setattr("slmkit.recipe.watch.PAUSE", 100.0)
-        with PlainWatch(told).progress("writing", 5) as show:
+        with PlainWatch(told, pause=100.0).progress("writing", 5) as show:
             show(3)
         assert "writing" not in told.getvalue()
 

@@ -18,7 +18,6 @@ from slmkit.recipe.fit import check_available, check_fit
 from slmkit.recipe.folder import Record, empty, locked, now
 from slmkit.recipe.machine import forget_peak_memory, peak_memory
 from slmkit.recipe.model import Recipe
-from slmkit.recipe.notebook import NotebookWatch, in_notebook
 from slmkit.recipe.overrides import Overrides
 from slmkit.recipe.plan import Choice, Step, make_plan
 from slmkit.recipe.resolve import resolve
@@ -92,7 +91,7 @@ def run(
     everything anew, `dry_run` only says what would be done. Raises SlmkitError.
     """
     if watch is None:
-        watch = NotebookWatch() if in_notebook() else default_watch()
+        watch = default_watch()
     resolved = resolve(find_recipe(recipe), profile, overrides, more)
     check_fit(resolved)
     folder = run_folder(resolved) if output is None else Path(output)

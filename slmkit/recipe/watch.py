@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from slmkit.api import Progress
+from slmkit.recipe.notebook import NotebookWatch, in_notebook
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -126,12 +127,15 @@ class _Bar:
 
 
 def default_watch() -> Watch:
-    """Bars where someone sits at a terminal, else lines; as much as `SLMKIT_TALK` asks for."""
+    """Bars where someone sits at a terminal or a notebook, else lines; as much as `SLMKIT_TALK`
+    asks for."""
     talk = os.environ.get(TALK)
     if talk == "quiet":
         return SilentWatch()
     if talk == "verbose":
         return PlainWatch(pause=1.0)
+    if in_notebook():
+        return NotebookWatch()
     return BarWatch() if sys.stderr.isatty() else PlainWatch()
 
 
