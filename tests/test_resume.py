@@ -128,9 +128,13 @@ class TestKill:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 130, errors
-        assert "interrupted in stage 'train'" in errors
         assert "Traceback" not in errors
-        assert record(folder, "broken")["status"] == "interrupted"
+        # a crowded machine may not get that far in the seconds that it has, and is ended
+        if "interrupted; run the same command again" in errors:
+            assert record(folder, "broken")["status"] == "running"
+        else:
+            assert "interrupted in stage 'train'" in errors
+            assert record(folder, "broken")["status"] == "interrupted"
         done = start(folder, "broken", *slow)
         assert done.returncode == 0, done.stderr
 
