@@ -36,10 +36,17 @@ GRACE_S = 3
 
 def check_gradio() -> None:
     """Raise MissingDependencyError where the page cannot be made."""
-    if any(importlib.util.find_spec(name) is None for name in ("gradio", "uvicorn", "fastapi")):
+    if not all(map(_installed, ("gradio", "uvicorn", "fastapi"))):
         raise MissingDependencyError(
             "the web page needs gradio, which is not installed: pip install 'slmkit[demo]'"
         )
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ValueError:
+        return False
 
 
 def listen(host: str, port: int) -> socket.socket:
