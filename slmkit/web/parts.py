@@ -25,6 +25,11 @@ def sound_out(label: str, id: str) -> gr.Audio:
     return gr.Audio(label=label, elem_id=id, interactive=False, type="numpy", buttons=["download"])
 
 
+def says(id: str) -> gr.HTML:
+    """Where the line for the visitor stands; takes no room before there is one."""
+    return gr.HTML(elem_id=id, elem_classes="says")
+
+
 def job(
     event: Callable[..., Any], work: Callable[..., Any], inputs: list[Any], outputs: list[Any]
 ) -> None:

@@ -10,7 +10,7 @@ import gradio as gr
 from slmkit.web.events import Event, Visit
 from slmkit.web.limits import receive
 from slmkit.web.offer import Offer
-from slmkit.web.parts import job, sound_in, sound_out
+from slmkit.web.parts import job, says, sound_in, sound_out
 from slmkit.web.playground import mix, show
 from slmkit.web.view import views
 
@@ -36,7 +36,7 @@ def playground_tab(offer: Offer) -> None:
                 voice = sound_in("Voice to mix in", "play-voice")
                 exchange = gr.Button("Mix", elem_id="play-mix")
             with gr.Column():
-                line = gr.HTML(elem_id="play-line")
+                line = says("play-line")
                 heard = sound_out("What is heard of the codes", "play-heard")
                 codes = gr.HTML(elem_id="play-codes")
 
@@ -50,8 +50,8 @@ def playground_tab(offer: Offer) -> None:
     def mixed(chosen: str, path: str | None, other: str | None) -> Iterator[Any]:
         def make(visit: Visit) -> Iterator[Event]:
             rate = offer.rate(chosen)
-            waves = [receive(path, "sound", rate), receive(other, "voice", rate)]
-            return mix(offer.coder(chosen, waves), *waves, visit)
+            source, reference = receive(path, "sound", rate), receive(other, "voice", rate)
+            return mix(offer.coder(chosen, [source, reference]), source, reference, visit)
 
         yield from _shown(make)
 

@@ -10,7 +10,7 @@ import gradio as gr
 from slmkit.generation.reader import Reader
 from slmkit.web.events import Event, Visit
 from slmkit.web.limits import accept, receive
-from slmkit.web.parts import job, sound_in, sound_out
+from slmkit.web.parts import job, says, sound_in, sound_out
 from slmkit.web.reading import read
 from slmkit.web.view import views
 
@@ -32,7 +32,7 @@ def read_tab(reader: Reader) -> None:
                 seed = gr.Number(label="Seed", value=0, precision=0, minimum=0, elem_id="read-seed")
                 go = gr.Button("Read aloud", variant="primary", elem_id="read-go")
             with gr.Column():
-                line = gr.HTML(elem_id="read-line")
+                line = says("read-line")
                 spoken = sound_out("The speech", "read-spoken")
 
     def asked(

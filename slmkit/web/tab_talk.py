@@ -12,7 +12,7 @@ from slmkit.generation.assistant import Assistant
 from slmkit.web.answering import answer
 from slmkit.web.events import Event, Visit
 from slmkit.web.limits import accept, receive
-from slmkit.web.parts import PLAYER, job, sound_in, sound_out
+from slmkit.web.parts import PLAYER, job, says, sound_in, sound_out
 from slmkit.web.view import views
 
 
@@ -26,7 +26,7 @@ def talk_tab(assistant: Assistant) -> None:
                 text = gr.Textbox(label="or in writing", elem_id="talk-text", lines=2)
                 ask = gr.Button("Ask", variant="primary", elem_id="talk-ask")
             with gr.Column():
-                line = gr.HTML(elem_id="talk-line")
+                line = says("talk-line")
                 heard = gr.Textbox(label="What was heard", elem_id="talk-heard", interactive=False)
                 wrote = gr.Textbox(label="The answer", elem_id="talk-wrote", interactive=False)
                 spoken = sound_out("The spoken answer", "talk-spoken")
