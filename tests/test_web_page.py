@@ -119,6 +119,10 @@ def test_a_spoken_question_is_answered(
     tab.open(site)
     tab.upload("talk-sound", a_sound(tmp_path))
     tab.wait("!!document.querySelector('#talk-sound a[download], #talk-sound .waveform-container')")
+    labels = (
+        "[...document.querySelectorAll('#talk-sound button')].map((b) => b.ariaLabel || b.title)"
+    )
+    assert not [label for label in tab.run(labels) if "share" in label.lower()]
     tab.click("#talk-ask")
     assert tab.line("talk-line") == "1.2 s of speech"
     assert tab.run("document.querySelector('#talk-heard textarea').value") == "what is " + (

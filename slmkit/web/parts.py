@@ -16,7 +16,13 @@ ONE_AT_A_TIME = "work"
 def sound_in(label: str, id: str, visible: bool = True) -> gr.Audio:
     """Takes a sound by file or microphone, and hands on where it lies."""
     return gr.Audio(
-        sources=["upload", "microphone"], type="filepath", label=label, elem_id=id, visible=visible
+        sources=["upload", "microphone"],
+        type="filepath",
+        label=label,
+        elem_id=id,
+        visible=visible,
+        # without them there is one that shares a sound with the world
+        buttons=["download"],
     )
 
 
