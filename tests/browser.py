@@ -77,14 +77,17 @@ class Browser:
         line, _, self._rest = self._rest.partition(b"\0")
         return json.loads(line)
 
-    def open(self, file: Path, width: int = 1200, height: int = 900, dark: bool = False) -> None:
-        """Show a file in a window of this size."""
+    def open(
+        self, file: Path | str, width: int = 1200, height: int = 900, dark: bool = False
+    ) -> None:
+        """Show a file, or what is at an address, in a window of this size."""
+        address = file if isinstance(file, str) else file.as_uri()
         self.resize(width, height)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
-        self.send("Page.navigate", url=file.as_uri())
+        self.send("Page.navigate", url=address)
         until = time.monotonic() + SECONDS
-        shown = json.dumps(file.as_uri())
+        shown = json.dumps(address)
         while not self.run(f"document.readyState === 'complete' && location.href === {shown}"):
             assert time.monotonic() < until, "the page does not load"
             time.sleep(0.02)
@@ -103,6 +106,20 @@ class Browser:
         )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def wait(self, script: str, seconds: float = SECONDS) -> Any:
+        """What an expression comes to, as soon as that is true."""
+        until = time.monotonic() + seconds
+        while not (found := self.run(script)):
+            assert time.monotonic() < until, f"in vain: {script}"
+            time.sleep(0.05)
+        return found
+
+    def choose_file(self, selector: str, file: Path) -> None:
+        """Choose a file in a field for files, as a person does."""
+        expression = f"document.querySelector({json.dumps(selector)})"
+        there = self.send("Runtime.evaluate", expression=expression)["result"]
+        self.send("DOM.setFileInputFiles", files=[str(file)], objectId=there["objectId"])
 
     def press(self, key: str) -> None:
         """Press and let go a key, as a person does."""

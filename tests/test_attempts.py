@@ -99,3 +99,19 @@ def test_what_fails_is_drawn_anew_whatever_else_is_asked() -> None:
 
 def test_the_best_token_always_is_not_tried_again() -> None:
     assert all(each.tries == 1 for each in say(model(), [[Text("a")]], 5, temperature=0))
+
+
+def test_a_caller_can_end_what_is_said() -> None:
+    asked: list[int] = []
+
+    def until(row: int, pieces: Any) -> bool:
+        asked.append(row)
+        return len(asked) == 3
+
+    (ended,) = say(model(), [[Text("a")]], 0, temperature=0, until=until)
+    (whole,) = say(model(), [[Text("a")]], 0, temperature=0)
+    assert len(asked) == 3
+    assert ended.codes.shape[1] < whole.codes.shape[1]
+    # the watch sees every step, whatever the caller says
+    (same,) = say(model(), [[Text("a")]], 0, temperature=0, until=lambda row, pieces: False)
+    assert np.array_equal(same.codes, whole.codes)

@@ -35,7 +35,8 @@ MAY_IMPORT = {
     "training": LOWER,
     "recipe": ("training", *LOWER),
     "benchmark": ("recipe", "training", *LOWER),
-    "cli": ("benchmark", "recipe", "training", "starter", *LOWER),
+    "web": ("recipe", "training", *LOWER),
+    "cli": ("web", "benchmark", "recipe", "training", "starter", *LOWER),
 }
 # every room may draw; what draws knows none of them
 MAY_IMPORT = {room: (*below, "drawing") for room, below in MAY_IMPORT.items()} | {"drawing": ()}

@@ -36,6 +36,8 @@ from slmkit.lm.saving import load_lm
 from slmkit.lm.speechlm import SpeechLM
 from slmkit.recipe.reader import open_reader
 from slmkit.training.keeping import kept_in
+from slmkit.web.events import Event, LeftError, Spoke, Visit
+from slmkit.web.reading import read
 
 WORDS = ("one two", "two one", "one one two", "two")
 
@@ -248,3 +250,21 @@ def test_a_question_holds_the_beginning_of_a_voice() -> None:
     assert isinstance(voice, Speech)
     assert np.array_equal(voice.codes, codes[:, :4])
     assert len(Reading(0, "<eoa>").question("ab", codes)) == 1
+
+
+def test_the_web_page_reads_as_the_command_does(run: Path, tmp_path: Path) -> None:
+    reader = open_reader(run)
+    voice = read_audio(tone(tmp_path / "voice.wav", 1.5))
+    events: list[Event] = []
+    with suppress(SlmkitError):
+        events.extend(read(reader, "one two", voice, "", 3, Visit()))
+    sampling = Sampling(temperature=1.0, seed=3)
+    (said,) = reader.read(["one two"], reader.hear(voice, "voice"), sampling, 20.0, 3)
+    waves = [event.wave for event in events if isinstance(event, Spoke)]
+    assert len(waves) == (said.failure is None)
+    if waves:
+        assert np.allclose(waves[0], reader.sound(said.codes).numpy(), atol=1e-6)
+    visit = Visit()
+    visit.leave()
+    with pytest.raises(LeftError):
+        list(read(reader, "one two", voice, "", 3, visit))

@@ -18,6 +18,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "codec-training.md",
         "evaluation.md",
         "vocoders.md",
+        "web-page.md",
         "decoding.md",
         "training.md",
         "several-devices.md",

@@ -35,6 +35,7 @@ from slmkit.cli.results import results
 from slmkit.cli.resynth import resynth
 from slmkit.cli.run import run
 from slmkit.cli.score import score
+from slmkit.cli.serve import serve
 from slmkit.cli.show import show
 from slmkit.cli.speak import speak
 from slmkit.cli.start import START
@@ -57,6 +58,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(ask)
 app.command()(speak)
+app.command()(serve)
 app.command()(score)
 app.command()(encode)
 app.command()(decode)

@@ -6,7 +6,7 @@ repeats itself for ever. Letters: k (codebook), t (frame).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -55,7 +55,8 @@ def attempts(
 ) -> list[Attempt]:
     """Answer prompts, `batch` side by side, with at most `limits` frames each; what fails is drawn
     anew up to `retries` times, from random streams of its own, so that an answer does not depend
-    on what else fails. The best token always is not drawn, and not tried again."""
+    on what else fails. The best token always is not drawn, and not tried again. A caller's own
+    `sampling.until` is asked as well."""
     found: dict[int, Attempt] = {}
     tries = 1 if sampling.greedy else retries + 1
     for number in range(tries):
@@ -64,7 +65,7 @@ def attempts(
             rows = due[start : start + batch]
             streams = [row + number * APART for row in rows]
             watch = Watch({s: limits[row] for s, row in zip(streams, rows, strict=True)}, lm)
-            watched = replace(sampling, until=watch)
+            watched = replace(sampling, until=_either(sampling.until, watch))
             answers = complete(lm, [prompts[row] for row in rows], watched, streams)
             for row, at, answer in zip(rows, streams, answers, strict=True):
                 codes = codes_of(answer, lm.spec.codebooks)
@@ -75,6 +76,21 @@ def attempts(
                 found[row] = Attempt(codes, failure, number + 1)
             progress(sum(not each.failure for each in found.values()), len(prompts))
     return [found[row] for row in range(len(prompts))]
+
+
+Until = Callable[[int, Sequence[Segment]], bool]
+
+
+def _either(asked: Until | None, watch: Until) -> Until:
+    """Ends what either of two ends; each sees every step."""
+    if asked is None:
+        return watch
+
+    def both(row: int, pieces: Sequence[Segment]) -> bool:
+        ended = asked(row, pieces)
+        return watch(row, pieces) or ended
+
+    return both
 
 
 class Watch:
