@@ -5,7 +5,6 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 INSTALLED := .venv/.installed
 ORACLES := .venv/.oracles
-WEB := .venv/.web
 
 NOTEBOOKS := $(patsubst docs/notebooks/%,build/notebooks/%,$(wildcard docs/notebooks/*.ipynb))
 
@@ -26,17 +25,12 @@ $(ORACLES): $(INSTALLED) tests/reference/requirements.txt
 	$(PIP) --no-deps -r tests/reference/requirements.txt
 	touch $@
 
-# gradio asks for an older pillow than the one that is pinned, and works with that
-$(WEB): $(INSTALLED) constraints.txt tests/web/requirements.txt
-	$(PIP) --no-deps -c constraints.txt -r tests/web/requirements.txt
-	touch $@
-
 ## run: teach a small SpeechGPT to hear a question and speak the answer
 run: setup
 	$(BIN)/slmkit run recipes/speechgpt.yaml
 
 ## test: all tests, the slow ones too
-test: $(ORACLES) $(WEB)
+test: $(ORACLES)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
