@@ -16,7 +16,7 @@ from slmkit_tts import compare as comparing
 from slmkit_tts.cases import Case, cases_of
 from slmkit_tts.drawing import COLOURS, HATCHES, INK, LINES, MARKERS, draw_bars, draw_courses
 from slmkit_tts.evaluate import check_codes
-from slmkit_tts.figured import failures, figures, items
+from slmkit_tts.figured import failures, figures, items, paired_items
 from slmkit_tts.judging import Ear, Said, best_of
 from slmkit_tts.plugin import CompareTtsOptions, EvaluateTtsOptions
 
@@ -280,6 +280,20 @@ def test_figures_are_what_their_items_say(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_runs_are_compared_by_the_items_of_these_rows(tmp_path: Path) -> None:
+    judged = [said(case(tmp_path), 1, 0.9, 0.2), said(case(tmp_path), 3, 0.4, 0.6)]
+    rows = {row.metric: row.value for row in figures(judged, "", "test")}
+    found = paired_items(judged)
+    assert all(set(item) == {"id", "scores"} for item in found)
+    for measure, scale in (
+        ("wer", 100), ("similarity", 1), ("stranger-similarity", 1), ("nearer-to-prompt", 100),
+    ):  # fmt: skip
+        tops, bottoms = zip(*(item["scores"][measure] for item in found), strict=True)
+        assert scale * sum(tops) / sum(bottoms) == pytest.approx(rows[measure], rel=1e-6)
+    unheard = replace(judged[0], alike=None, stranger=None)
+    assert set(paired_items([unheard])[0]["scores"]) == {"wer"}
+
+
 def test_failures_are_counted_by_kind(tmp_path: Path) -> None:
     one = case(tmp_path)
     judged = [said(one, 0, 1, 0, failure) for failure in (None, "empty", "endless", "endless")]
@@ -341,7 +355,7 @@ def left(folder: Path, name: str, scores: list[tuple[float, float]], **fields: A
     record = {"label": name, "split": "test", "draws": 1, "course": [],
               "items": items(judged, judged, [{} for _ in judged]), **fields}  # fmt: skip
     (folder / name).mkdir()
-    (folder / name / "items.json").write_text(json.dumps(record))
+    (folder / name / "said.json").write_text(json.dumps(record))
     return folder / name
 
 
@@ -396,7 +410,7 @@ def test_stages_that_were_not_asked_the_same_are_refused(tmp_path: Path) -> None
     ):
         with pytest.raises(DataError, match=fault):
             comparing.compare(CompareTtsOptions(said=["a", other]), Context(tmp_path, **paths))  # type: ignore[arg-type]
-    (tmp_path / "items.json").write_text('{"other": 1}')
+    (tmp_path / "said.json").write_text('{"other": 1}')
     with pytest.raises(DataError, match="no text was said"):
         comparing.read_items(tmp_path)
     for options in ({"said": ["a"]}, {"said": ["a", "b"], "learnt": ["c"]}):

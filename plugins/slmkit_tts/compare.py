@@ -14,7 +14,7 @@ from slmkit.data.atomic import write_atomically
 from slmkit.data.intervals import bootstrap, paired_difference
 from slmkit.training.curves import curves_of
 from slmkit_tts.drawing import draw_bars, draw_courses
-from slmkit_tts.evaluate import ITEMS
+from slmkit_tts.evaluate import SAID
 from slmkit_tts.plugin import CompareTtsOptions
 
 Record = Mapping[str, Any]
@@ -43,7 +43,7 @@ def compare(options: CompareTtsOptions, context: StageContext) -> None:
 def read_items(stage: Path) -> Record:
     """What a stage `evaluate-tts` left of its items. Raises DataError where there is none."""
     try:
-        record: Record = json.loads((stage / ITEMS).read_text())
+        record: Record = json.loads((stage / SAID).read_text())
         return record if "draws" in record else {}["draws"]
     except (OSError, ValueError, KeyError, TypeError):
         raise DataError(f"{stage}: no text was said here: name a stage evaluate-tts") from None

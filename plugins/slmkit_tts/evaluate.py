@@ -21,11 +21,14 @@ from slmkit.lm.speechlm import SpeechLM
 from slmkit.training.keeping import kept_in
 from slmkit_tts.cases import Case, cases_of, question
 from slmkit_tts.examples import STOP, Spoken
-from slmkit_tts.figured import failures, figures, items
+from slmkit_tts.figured import failures, figures, items, paired_items
 from slmkit_tts.judging import Ear, Said, best_of
 from slmkit_tts.plugin import EvaluateTtsOptions
 
+SAID = "said.json"
+"""All that was asked and measured, for stages below."""
 ITEMS = "items.json"
+"""Every item's scores, as any two runs are compared by them."""
 ANOTHER_DRAW = 1_000_003
 """Lies between the seeds of one draw and the next, so that no run's seed gives another's draws."""
 
@@ -69,7 +72,8 @@ def evaluate(options: EvaluateTtsOptions, context: StageContext) -> None:
         "course": course(options, context, cases[: options.follow], asked, ear),
         "items": items(first, best, kept),
     }
-    write_atomically(context.folder / ITEMS, (json.dumps(record, indent=1) + "\n").encode())
+    for name, content in ((SAID, record), (ITEMS, paired_items(first))):
+        write_atomically(context.folder / name, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def course(

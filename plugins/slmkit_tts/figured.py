@@ -53,6 +53,20 @@ def items(said: Sequence[Said], best: Sequence[Said], sounds: Sequence[Any]) -> 
     ]
 
 
+def paired_items(said: Sequence[Said]) -> list[dict[str, Any]]:
+    """The scores of every case as numerator and denominator, as `slmkit compare` reads them."""
+    found = []
+    for one in said:
+        scores = {"wer": [one.errors, one.words]}
+        if one.alike is not None:
+            scores["similarity"] = [one.alike, 1.0]
+        if one.stranger is not None:
+            scores["stranger-similarity"] = [one.stranger, 1.0]
+            scores["nearer-to-prompt"] = [float(one.nearer), 1.0]
+        found.append({"id": one.case.utterance.id, "scores": scores})
+    return found
+
+
 def _of(said: Sequence[Said], name: str, split: str) -> Iterator[Result]:
     wer = bootstrap([each.errors for each in said], [each.words for each in said])
     yield Result(f"wer{name}", split, *(100 * w for w in wer), len(said), "%", "lower")
