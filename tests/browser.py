@@ -147,3 +147,14 @@ class Browser:
         """A screenshot (PNG), of the whole page or of what is seen."""
         shot = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         file.write_bytes(base64.b64decode(shot["data"]))
+
+
+def dumped(chromium: str, file: Path, profile: Path) -> str:
+    """What a page is after its scripts have run, in a window as narrow as a phone."""
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+             "--disable-background-networking", "--disable-component-update", "--disable-sync",
+             f"--user-data-dir={profile}", "--window-size=500,900",
+             "--virtual-time-budget=10000", "--dump-dom"]  # fmt: skip
+    return subprocess.run(
+        [chromium, *flags, file.as_uri()], capture_output=True, text=True, timeout=120
+    ).stdout

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import dumped
 from slmkit_tts.listening import RECORDING, Sample, make_form, samples_of
 
 from slmkit.api import DataError
@@ -41,7 +42,7 @@ def samples(folder: Path, texts: int = 3) -> list[Sample]:
 
 
 @pytest.fixture
-def test_of(tmp_path: Path) -> tuple[Key, str]:
+def made(tmp_path: Path) -> tuple[Key, str]:
     return make_form(samples(tmp_path), 0)
 
 
@@ -68,8 +69,8 @@ def saved(
 # --- the form
 
 
-def test_a_form_tells_of_no_design_and_needs_no_other_file(test_of: tuple[Key, str]) -> None:
-    key, page = test_of
+def test_a_form_tells_of_no_design_and_needs_no_other_file(made: tuple[Key, str]) -> None:
+    key, page = made
     assert sorted(key.designs.values()) == sorted(3 * DESIGNS)
     plain = re.sub(r"data:audio/flac;base64,[A-Za-z0-9+/=]*", "", page)
     for word in (*DESIGNS, "u1", "u2", "flac"):
@@ -152,13 +153,7 @@ def opened(page: str, chromium: str, folder: Path) -> dict[str, str]:
     """What a browser makes of the page, filled in by a script."""
     file = folder / "form.html"
     file.write_text(page.replace("</body>", FILL))
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-             "--disable-background-networking", "--disable-component-update", "--disable-sync",
-             f"--user-data-dir={folder / 'profile'}", "--window-size=500,900",
-             "--virtual-time-budget=10000", "--dump-dom"]  # fmt: skip
-    seen = subprocess.run(
-        [chromium, *flags, file.as_uri()], capture_output=True, text=True, timeout=120
-    ).stdout
+    seen = dumped(chromium, file, folder / "profile")
     body = re.search(r"<body [^>]*>", seen)
     assert body is not None, seen[-600:]
     assert "<title>Listening test</title>" in seen
@@ -167,9 +162,9 @@ def opened(page: str, chromium: str, folder: Path) -> dict[str, str]:
 
 @pytest.mark.browser
 def test_a_form_filled_in_a_browser_is_read_back(
-    test_of: tuple[Key, str], chromium: str, tmp_path: Path, command: Command
+    made: tuple[Key, str], chromium: str, tmp_path: Path, command: Command
 ) -> None:
-    key, page = test_of
+    key, page = made
     first = opened(page, chromium, tmp_path)
     told = json.loads(first["told"])
     assert "name is missing" in told[0]
@@ -244,9 +239,9 @@ FAULTS: dict[str, tuple[Callable[[Path, Key], Path], str]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_cannot_be_counted_is_refused_in_a_line(
-    fault: str, test_of: tuple[Key, str], tmp_path: Path
+    fault: str, made: tuple[Key, str], tmp_path: Path
 ) -> None:
-    key, _ = test_of
+    key, _ = made
     change, message = FAULTS[fault]
     path = saved(tmp_path, key)
     assert Form.load(path, key).scores, "as it was saved it counts"
@@ -258,23 +253,23 @@ def test_what_cannot_be_counted_is_refused_in_a_line(
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "nonsense", "[" * 100_000, "\x00"])
 def test_what_is_no_form_at_all_is_refused(
-    text: str, test_of: tuple[Key, str], tmp_path: Path
+    text: str, made: tuple[Key, str], tmp_path: Path
 ) -> None:
     path = tmp_path / "file.json"
     path.write_text(text)
     with pytest.raises(DataError, match="not a saved form"):
-        Form.load(path, test_of[0])
+        Form.load(path, made[0])
     with pytest.raises(DataError, match="not the key"):
         Key.load(path)
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="not a saved form"):
-        Form.load(path, test_of[0])
+        Form.load(path, made[0])
 
 
 def test_a_key_comes_back_and_one_that_was_changed_does_not(
-    test_of: tuple[Key, str], tmp_path: Path
+    made: tuple[Key, str], tmp_path: Path
 ) -> None:
-    key, _ = test_of
+    key, _ = made
     key.save(tmp_path / "key.json")
     assert Key.load(tmp_path / "key.json") == key
     other = {**key.designs, next(iter(key.designs)): "another"}
@@ -284,8 +279,8 @@ def test_a_key_comes_back_and_one_that_was_changed_does_not(
             Key.load(tmp_path / "key.json")
 
 
-def test_the_same_form_counts_once(test_of: tuple[Key, str], tmp_path: Path) -> None:
-    key, _ = test_of
+def test_the_same_form_counts_once(made: tuple[Key, str], tmp_path: Path) -> None:
+    key, _ = made
     paths = [saved(tmp_path, key, "a"), saved(tmp_path, key, "b")]
     copy = tmp_path / "copy.json"
     copy.write_bytes(paths[0].read_bytes())
@@ -297,9 +292,9 @@ def test_the_same_form_counts_once(test_of: tuple[Key, str], tmp_path: Path) -> 
 
 
 def test_the_command_counts_what_it_can(
-    test_of: tuple[Key, str], tmp_path: Path, command: Command
+    made: tuple[Key, str], tmp_path: Path, command: Command
 ) -> None:
-    key, _ = test_of
+    key, _ = made
     folder = tmp_path / "test"
     key.save(folder / "key.json")
     good = saved(folder, key, "a")
@@ -324,8 +319,8 @@ def test_the_command_counts_what_it_can(
 # --- means and intervals
 
 
-def test_each_design_is_scored_by_its_own_items(test_of: tuple[Key, str], tmp_path: Path) -> None:
-    key, _ = test_of
+def test_each_design_is_scored_by_its_own_items(made: tuple[Key, str], tmp_path: Path) -> None:
+    key, _ = made
     right = {"acoustic": (2.0, 1.5), "unified": (3.5, 4.0), RECORDING: (5.0, 4.5)}
     paths = [saved(tmp_path, key, n, lambda code: right[key.designs[code]]) for n in "abc"]
     forms, faults = read_forms(paths, key)

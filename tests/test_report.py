@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from accessibility import faults
-from browser import Browser
+from browser import Browser, dumped
 from torch.utils.tensorboard import SummaryWriter
 
 from slmkit.api import DataError
@@ -117,13 +116,7 @@ def test_a_browser_opens_it_and_decodes_its_sounds(
     </script></body>"""
     copy = tmp_path / "copy.html"
     copy.write_text(page.read_text().replace("</body>", probe))
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-             "--disable-background-networking", "--disable-component-update", "--disable-sync",
-             f"--user-data-dir={tmp_path / 'profile'}", "--window-size=500,900",
-             "--virtual-time-budget=10000", "--dump-dom"]  # fmt: skip
-    seen = subprocess.run(
-        [chromium, *flags, copy.as_uri()], capture_output=True, text=True, timeout=120
-    ).stdout
+    seen = dumped(chromium, copy, tmp_path / "profile")
     assert re.search(r'data-sounds="1\.0\d"', seen), seen[-600:]
     assert 'data-rows="2"' in seen
     assert 'data-wide="true"' in seen, "nothing is cut off on a narrow screen"
