@@ -1,8 +1,7 @@
 """fairseq's CodeHiFiGAN files: a config.json and a checkpoint {"generator": state}.
 
 Facts of the layout: `upsample_*`, `resblock_*` and `dur_predictor_params` in the config; weight
-norm's g and v in the state. A checkpoint is read with `weights_only=True`; no key may be missing,
-unexpected or left unused.
+norm's g and v in the state. No key may be missing, unexpected or left unused.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import torch
 
 from slmkit.api import WeightsError
 from slmkit.codecs.hifigan import HifiGanSizes, UnitHifiGan
+from slmkit.codecs.published import read_state
 from slmkit.codecs.weight_norm import convolution_weights, fold, unfold
 
 CONFIG = "config.json"
@@ -112,7 +112,7 @@ def config_of_sizes(sizes: HifiGanSizes, sample_rate: int) -> dict[str, Any]:
 
 def load_generator(generator: UnitHifiGan, path: Path) -> None:
     """Load a checkpoint into a network of its shape. Raises WeightsError."""
-    state = fold(_published_state(path))
+    state = fold(read_state(path, under="generator"))
     due = generator.state_dict()
     misshapen = [n for n in due.keys() & state.keys() if due[n].shape != state[n].shape]
     faults = [
@@ -127,22 +127,6 @@ def load_generator(generator: UnitHifiGan, path: Path) -> None:
     if faults:
         raise WeightsError(f"{path}: the checkpoint {'; it '.join(faults)}")
     generator.load_state_dict(state)
-
-
-def _published_state(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: no such checkpoint") from None
-    except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(
-            f"{path}: not a checkpoint that can be read without running code: {reason}"
-        ) from None
-    state = checkpoint.get("generator") if isinstance(checkpoint, dict) else None
-    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
-        raise WeightsError(f"{path}: a CodeHiFiGAN checkpoint holds tensors under 'generator'")
-    return state
 
 
 def _listed(names: Any) -> str:

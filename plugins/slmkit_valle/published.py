@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from slmkit.api import CodeSpec, MisfitError, WeightsError
-from slmkit.codecs.published import load_checked
+from slmkit.codecs.published import load_checked, read_state
 from slmkit.host import build
 from slmkit.lm.speechlm import SpeechLM
 from slmkit.lm.vocabulary import END_OF_SPEECH, START_OF_SPEECH
@@ -60,20 +60,7 @@ def read_checkpoint(path: pathlib.Path) -> dict[str, Tensor]:
 
     Besides tensors it holds paths of its training, the one class that is let through.
     """
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file of weights")
-    try:
-        with torch.serialization.safe_globals([(pathlib.PosixPath, "pathlib.PosixPath")]):
-            held = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(
-            f"{path}: not weights that can be read without running code: {reason}"
-        ) from None
-    state = held.get("model") if isinstance(held, dict) else None
-    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
-        raise WeightsError(f"{path}: no tensors under 'model'; is this USLM.pt?")
-    return state
+    return read_state(path, under="model", known=[(pathlib.PosixPath, "pathlib.PosixPath")])
 
 
 def read_symbols(path: pathlib.Path) -> list[str]:

@@ -42,12 +42,14 @@ weight norm asks for."""
 def start_lapped(codec: SeanetCodec, wav: Tensor) -> None:
     """Lay the transform into a codec for sound like waves [b, 1, n].
 
-    Raises MisfitError for a network that cannot carry it.
+    What is the first codebook's own (`ResidualQuantizer.own`) is left to learn. Raises MisfitError
+    for a network that cannot carry it.
     """
     sizes = codec.sizes
     carried = _carried(sizes)
+    room = sizes.width - codec.quantizer.own
     hop, widest = sizes.hop_length, sizes.filters * 2 ** len(sizes.ratios)
-    basis = transform(hop, min(sizes.width, hop, widest), lapped=not sizes.causal).to(wav)
+    basis = transform(hop, min(room, hop, widest), lapped=not sizes.causal).to(wav)
     frames = wav.reshape(-1, wav.shape[-1]).unfold(1, len(basis), hop).flatten(0, 1)
     deviation = (frames @ basis).std(dim=0).clamp_min(1e-4)
     # loud coefficients weigh more in the latents than quiet ones, and less than their energy would
@@ -112,11 +114,11 @@ def _way_in(
                 down.conv.weight[rows, range(count), down.left + at] = 1.0
             laid[down] = count * down.stride
     last = encoder.last.conv
-    last.weight[:, kept:] *= BESIDE
-    last.weight[:, :kept] *= FAINT
+    last.weight[:kept, kept:] *= BESIDE
+    last.weight[:kept, :kept] *= FAINT
     last.weight[range(kept), range(kept), encoder.last.left] = gain
     last.bias.zero_()
-    return laid | {encoder.last: last.out_channels}
+    return laid | {encoder.last: kept}
 
 
 def _way_out(

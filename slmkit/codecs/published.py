@@ -8,7 +8,7 @@ Sequential, activations without weights included.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -18,6 +18,8 @@ from slmkit.api import WeightsError
 from slmkit.codecs.seanet import SeanetSizes
 from slmkit.codecs.weight_norm import fold
 
+Named = tuple[Callable[..., object], str]
+"""A class and the name that a pickle has for it."""
 NAMED = 3
 """So many of the keys that differ stand in an error."""
 
@@ -30,8 +32,14 @@ RESPELT = (
 """From each published spelling to one: Meta's without its wrappers."""
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file or a checkpoint. Raises WeightsError."""
+def read_state(
+    path: Path, under: str | None = None, known: Sequence[Named] = ()
+) -> dict[str, Tensor]:
+    """The tensors of a safetensors file or a checkpoint, read without running code.
+
+    `under` is the key that a checkpoint keeps them at, beside what else it holds; `known` are the
+    classes that are let through besides tensors. Raises WeightsError.
+    """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file of weights")
     try:
@@ -39,14 +47,19 @@ def read_state(path: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(list(known)):
+            held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(
             f"{path}: not weights that can be read without running code: {reason}"
         ) from None
+    state = held
+    if under is not None:
+        state = held.get(under) if isinstance(held, dict) else None
     if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
-        raise WeightsError(f"{path}: a checkpoint of this codec holds tensors by their names alone")
+        place = "" if under is None else f", under '{under}'"
+        raise WeightsError(f"{path}: such a checkpoint holds tensors by their names alone{place}")
     return state
 
 

@@ -49,6 +49,11 @@ class ResidualQuantizer(nn.Module):
     ) -> None:
         super().__init__()
         self.learning = learning or Learning()
+        self.own = 0
+        """So many of the last dimensions are the first codebook's, and none of the others', while
+        they learn: Mimi's split quantizer (Defossez et al. 2024) within one space of latents. Its
+        entries are zero elsewhere, and theirs there, so that whoever codes needs to know nothing
+        of it. 0: all codebooks learn all dimensions."""
         self.entries: Tensor
         self.sums: Tensor
         self.counts: Tensor
@@ -90,11 +95,12 @@ class ResidualQuantizer(nn.Module):
         left = latents.transpose(1, 2).reshape(-1, width)
         levels, codes, commitment = [], [], left.new_zeros(())
         for book in range(books or len(self.entries)):
-            nearest, chosen = self._level(book, left.detach())
-            commitment = commitment + F.mse_loss(left, chosen)
+            heard = self._heard(book, left)
+            nearest, chosen = self._level(book, heard.detach())
+            commitment = commitment + F.mse_loss(heard, chosen)
             # straight through within each level, as published: the next one sees what is left,
             # but none of its commitment reaches the encoder
-            through = left + (chosen - left).detach()
+            through = heard + (chosen - heard).detach()
             left = left - through
             levels.append(through)
             codes.append(nearest)
@@ -118,12 +124,13 @@ class ResidualQuantizer(nn.Module):
         """
         left = latents.transpose(1, 2).reshape(-1, latents.shape[1])
         share = step_frames / len(left)
-        for entries, sums, counts in zip(self.entries, self.sums, self.counts, strict=True):
-            found, sizes = start(left, len(entries), rounds)
+        for book, entries in enumerate(self.entries):
+            heard = self._heard(book, left)
+            found, sizes = start(heard, len(entries), rounds)
             entries.copy_(found)
-            counts.copy_(sizes * share)
-            sums.copy_(found * counts[:, None])
-            left = left - entries[nearest_entries(left, entries)]
+            self.counts[book] = sizes * share
+            self.sums[book] = found * self.counts[book][:, None]
+            left = left - entries[nearest_entries(heard, entries)]
         self.ready.fill_(1)
 
     def scatter(self, latents: Tensor, generator: torch.Generator) -> None:
@@ -138,6 +145,13 @@ class ResidualQuantizer(nn.Module):
         self.sums.copy_(self.entries)
         self.counts.fill_(1)
         self.ready.fill_(1)
+
+    def _heard(self, book: int, left: Tensor) -> Tensor:
+        """What a codebook learns of the frames [f, d] that those before it have left."""
+        if not self.own:
+            return left
+        own = torch.arange(left.shape[1], device=left.device) >= left.shape[1] - self.own
+        return torch.where(own if book == 0 else ~own, left, 0.0)
 
     def _level(self, book: int, frames: Tensor) -> tuple[Tensor, Tensor]:
         """The codes [f] of frames [f, d] and their entries [f, d]; in training these learn."""

@@ -30,9 +30,9 @@ def scale_layers(
     codec: SeanetCodec, wav: Tensor, laid: Laid | None = None, deviation: float = 1.0
 ) -> None:
     """Let each convolution give signals of this `deviation` on waves [b, c, n], the decoder's last
-    one theirs. What is `laid` stays as it is."""
+    one theirs and the encoder's latents that deviate by 1. What is `laid` stays as it is."""
     loudness = float(wav.std())
-    wanted = {codec.decoder.last: loudness}
+    wanted = {codec.decoder.last: loudness, codec.encoder.last: 1.0}
     laid = laid or {}
 
     def scale(layer: Convolution | Upsampling, given: tuple[Tensor, ...], made: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from slmkit.api import DataError, StageContext, Utterance
+from slmkit.api import DataError, MisfitError, StageContext, Utterance
 from slmkit.codecs.adversaries import GAMES, Adversaries
 from slmkit.codecs.codebooks import Learning
 from slmkit.codecs.codec import Passed, SeanetCodec
@@ -208,7 +208,10 @@ def fit_codec(
     lesson: Lesson | None,
     context: StageContext,
 ) -> None:
-    """Train in place; a broken run goes on from its last checkpoint. Raises DataError."""
+    """Train in place; a broken run goes on from its last checkpoint.
+
+    Raises DataError, and MisfitError for options that do not fit the codec.
+    """
     hop = codec.sizes.hop_length
     frames = max(1, round(training.crop * codec.sample_rate / hop))
     cutting = Cutting(
@@ -224,6 +227,12 @@ def fit_codec(
     entries = codec.quantizer.entries.shape[1]
     even = training.batch * frames / entries
     codec.quantizer.learning = Learning(least_used=training.revive * even)
+    if training.own >= codec.sizes.width:
+        raise MisfitError(
+            f"own {training.own}: latents are {codec.sizes.width} wide, and the other codebooks "
+            "need some of it"
+        )
+    codec.quantizer.own = training.own
     # codebooks begin with k-means over what the encoder makes of the first crops
     codec.quantizer.ready.zero_()
     codec.requires_grad_(True).train()

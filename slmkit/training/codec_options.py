@@ -66,6 +66,11 @@ class CodecTraining:
     revive: float = option(
         0.1, "entries that are used less than this share of the even use are drawn anew"
     )
+    own: int = option(
+        0,
+        "so many dimensions of a latent are the first codebook's alone, the rest the others' "
+        "(Mimi's split quantizer); 0: all learn all of it",
+    )
     windows: list[int] = option(
         help="samples of each STFT discriminator's window", default_factory=lambda: [512]
     )
@@ -92,6 +97,8 @@ class CodecTraining:
         _one_of("lesson", self.lesson, LESSONS)
         if min(self.steps, self.batch) < 1 or self.crop <= 0:
             raise ValueError("steps and batch are at least 1, a crop is longer than nothing")
+        if self.own < 0:
+            raise ValueError(f"own {self.own} is no number of dimensions: at least 0")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas {self.betas} are not two decays: at least 0 and below 1")
         if not 0 <= self.ema < 1:
