@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from slmkit_codec_evaluation.convert import convert, converted, pairs
+from slmkit_codec_evaluation.convert import convert, converted, listen, pairs
 from slmkit_codec_evaluation.copies import copied, decoded
 from slmkit_codec_evaluation.evaluate import comparisons, evaluate, take
 from slmkit_codec_evaluation.held_out import unheard
@@ -98,7 +98,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> slmkit.RunResult:
         recorded(folder),
         listen={"stage": "evaluate-codec", "needs": ["tokenize"], "sounds": 2},
         first={**copy, "books": "first", "label": "first"},
-        convert={"stage": "convert-voices", "needs": ["tokenize"], "pairs": 4, "sounds": 1},
+        convert={
+            "stage": "convert-voices",
+            "needs": ["tokenize"],
+            "pairs": 4,
+            "sounds": 1,
+            "judge": True,
+        },
     )
     return slmkit.run(path, output=folder / "run")
 
@@ -172,6 +178,21 @@ def test_what_was_exchanged_is_told_pair_by_pair(
         assert rows[f"voice-converted{tail}"].value == 100 * hits.mean()
         assert rows[f"similarity-to-reference{tail}"].value == pytest.approx(np.mean(near))
         assert rows[f"similarity-to-source{tail}"].value == pytest.approx(np.mean(far))
+
+
+def test_a_judge_hears_whose_words_are_said() -> None:
+    class Judge:
+        sample_rate = 8000
+
+        def transcribe(self, wav: Any, lengths: Any) -> list[str]:
+            return ["one two three"]
+
+    said = [Utterance(id="a", text="one two four"), Utterance(id="b", text="one two three")]
+    scores = Scores()
+    wav = np.ones(800, dtype=np.float32)
+    listen(wav, 8000, Judge(), dict(zip(("source", "reference"), said, strict=True)), "a+b", scores)
+    assert scores.values["wer-to-source"] == {"a+b": (1, 3)}
+    assert scores.values["wer-to-reference"] == {"a+b": (0, 3)}
 
 
 class Parted(Tokenizer):

@@ -37,6 +37,7 @@ def utterances(tmp_path_factory: pytest.TempPathFactory) -> list[Utterance]:
         ({"betas": [0.9]}, "two decays"),
         ({"ema": 1.0}, "no decay"),
         ({"batch": 0}, "at least 1"),
+        ({"own": -1}, "no number of dimensions"),
     ],
 )
 def test_options_that_are_none_are_refused(given: dict[str, Any], message: str) -> None:

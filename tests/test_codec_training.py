@@ -10,7 +10,7 @@ import pytest
 import torch
 from toy_recordings import RATE, TINY, Context, recordings
 
-from slmkit.api import DataError, Utterance
+from slmkit.api import DataError, MisfitError, Utterance
 from slmkit.codecs.codec import SeanetCodec
 from slmkit.codecs.convolution import Convolution, Upsampling
 from slmkit.codecs.seanet import SeanetSizes
@@ -45,6 +45,13 @@ def learnt(
         tokenizer.codec, utterances, utterances[:2], training, None, Context(folder, **trainer)
     )
     return tokenizer.state_dict()
+
+
+def test_the_first_codebook_cannot_own_all_of_a_latent(
+    utterances: list[Utterance], tmp_path: Path
+) -> None:
+    with pytest.raises(MisfitError, match="latents are 12 wide, and the other codebooks need"):
+        learnt(utterances, tmp_path, replace(SHORT, own=12))
 
 
 def test_every_layer_begins_with_unit_variance(utterances: list[Utterance]) -> None:

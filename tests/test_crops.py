@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -53,6 +54,19 @@ def test_a_batch_takes_each_speaker_once(utterances: list[Utterance]) -> None:
     assert every == set(speakers)
     many = CropsOfSteps(utterances, replace(CUTTING, batch=8))[0]
     assert sorted(speakers[name] for name in many.ids) == sorted("aabbccdd")
+
+
+def test_who_speaks_nine_times_as_long_comes_three_times_as_often(
+    utterances: list[Utterance],
+) -> None:
+    speakers = {u.id: u.speaker for u in utterances}
+    mine = [u for u in utterances if u.speaker == "a"]
+    others = [u for u in utterances if u.speaker != "a"]
+    cutting = Cutting(600, 1, 160, RATE, None, STILL, seed=0)
+    crops = CropsOfSteps([*mine * 9, *others], cutting)
+    drawn = Counter(speakers[crops[step].ids[0]] for step in range(cutting.steps))
+    assert 0.43 < drawn["a"] / cutting.steps < 0.57
+    assert all(0.1 < drawn[name] / cutting.steps < 0.24 for name in "bcd")
 
 
 def test_what_is_short_is_filled_and_ranges_are_kept(utterances: list[Utterance]) -> None:

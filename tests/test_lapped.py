@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,21 @@ def test_codebooks_start_from_many_steps(utterances: list[Utterance]) -> None:
         copy = codec.decoder(quantizer.decode(quantizer.encode(latents)))
     assert errors[0] > errors[1] > errors[2]
     assert left_out(copy, wav) < 0.5
+
+
+def test_what_is_the_first_codebooks_own_is_not_laid(utterances: list[Utterance]) -> None:
+    """The transform lies in the other latents; its own are as loud, and none of them is carried."""
+    torch.manual_seed(0)
+    codec = SeanetCodec(replace(SIZES, width=SIZES.width + 6), 3, 32, RATE)
+    codec.quantizer.own = 6
+    wav = crops(utterances)[0].wav[:, None]
+    with torch.no_grad():
+        start_lapped(codec, wav)
+        latents = codec.encoder(wav)
+        assert left_out(codec.decoder(latents), wav) < 0.12
+        latents[:, -6:] = 0.0
+        assert left_out(codec.decoder(latents), wav) < 0.2
+        assert 0.5 < float(codec.encoder(wav)[:, -6:].std()) < 2.0
 
 
 def test_a_lapped_start_trains(utterances: list[Utterance], tmp_path: Path) -> None:

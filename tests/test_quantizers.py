@@ -49,6 +49,41 @@ def test_codes_are_the_nearest_entries(books: int, frames: int) -> None:
     assert torch.allclose(later + quantizer.entries[0][codes[:, 0]].transpose(1, 2), due, atol=1e-6)
 
 
+def test_the_first_codebook_learns_its_own_dimensions_and_the_others_theirs() -> None:
+    torch.manual_seed(0)
+    latents = torch.randn(4, 6, 60)
+    quantizer = ResidualQuantizer(3, 8, 6).train()
+    quantizer.own = 2
+    quantizer.begin(latents, 100.0)
+    wanting = latents.clone().requires_grad_()
+    for _ in range(3):
+        learnt = quantizer(wanting)
+    assert quantizer.entries[0, :, 4:].abs().amax() > 0
+    assert quantizer.entries[1:, :, :4].abs().amax() > 0
+    assert not quantizer.entries[0, :, :4].any()
+    assert not quantizer.entries[1:, :, 4:].any()
+    learnt.levels[0].sum().backward()
+    assert wanting.grad is not None
+    assert not wanting.grad[:, :4].any()
+    assert wanting.grad[:, 4:].all()
+    # whoever codes need not know of it
+    plain = ResidualQuantizer(3, 8, 6).eval()
+    plain.load_state_dict(quantizer.state_dict())
+    quantizer.eval()
+    assert torch.equal(plain.encode(latents), quantizer(latents).codes)
+    torch.testing.assert_close(plain.decode(plain.encode(latents)), quantizer(latents).latents)
+
+
+def test_codebooks_start_on_a_first_batch_that_is_their_own() -> None:
+    torch.manual_seed(0)
+    quantizer = ResidualQuantizer(2, 4, 5).train()
+    quantizer.own = 1
+    quantizer(torch.randn(2, 5, 40))
+    assert quantizer.entries[0, :, 4].all()
+    assert not quantizer.entries[0, :, :4].any()
+    assert not quantizer.entries[1, :, 4].any()
+
+
 def test_new_entries_are_seen_at_once() -> None:
     quantizer, latents = filled(), torch.randn(1, 5, 30)
     before = quantizer.encode(latents)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from slmkit.api import AudioError, Codes, DataError, Result, StageContext, Token
 from slmkit.codecs.conversion import convert_voice
 from slmkit.data.audio import read_utterance
 from slmkit.data.intervals import proportion
+from slmkit.host import build
 from slmkit_codec_evaluation.blocks import Block, failed_table, keep_sound, leave
 from slmkit_codec_evaluation.copies import decoded, encoded, speaking_rate
-from slmkit_codec_evaluation.ears import embedded
+from slmkit_codec_evaluation.ears import embedded, transcribed
 from slmkit_codec_evaluation.held_out import held_out
 from slmkit_codec_evaluation.plugin import ConvertVoicesOptions
-from slmkit_codec_evaluation.scores import COSINE, Scores, labelled
+from slmkit_codec_evaluation.scores import COSINE, Measure, Scores, labelled
 
 Pair = tuple[Utterance, Utterance]
 CONTROL = "control"
@@ -64,8 +66,10 @@ class Room:
 
 def convert(options: ConvertVoicesOptions, context: StageContext) -> None:
     """Exchange voices, and ask of each result whether it is more like the reference than like the
-    source; of the source's own codes, the control, it must not be."""
+    source; of the source's own codes, the control, it must not be. A judge hears whose words they
+    are: a codec whose first codebook is heeded by none gives the reference back, words and all."""
     room = Room(context.part("tokenizer"), context.part("voices"))
+    judge = context.part("judge") if options.judge else None
     rate = speaking_rate(room.tokenizer)
     scores = Scores()
     items: list[dict[str, Any]] = []
@@ -87,6 +91,8 @@ def convert(options: ConvertVoicesOptions, context: StageContext) -> None:
                     for whose, recorded in zip(("source", "reference"), known, strict=True):
                         alike = float(voice @ recorded)
                         scores.add(f"similarity-to-{whose}{tail}", COSINE, id, (alike, 1.0))
+                if judge is not None:
+                    listen(wav, rate, judge, {"source": source, "reference": reference}, id, scores)
             items.append({"source": source.id, "reference": reference.id, **scores.of(id)})
             if len(wav) and len(kept) < options.sounds:
                 kept.append(sounds_row(source, reference, wav, rate, context))
@@ -100,6 +106,23 @@ def convert(options: ConvertVoicesOptions, context: StageContext) -> None:
     leave(context.folder, [block, *failed_table(scores)], items)
     rows = [*converted(scores, options.split), *scores.rows(options.split)]
     context.result(*(labelled(row, options.label) for row in rows))
+
+
+def listen(
+    wav: np.ndarray,
+    rate: int,
+    judge: Any,
+    said: Mapping[str, Utterance],
+    id: str,
+    scores: Scores,
+) -> None:
+    """Hold what the judge hears to the words of the source and to those of the reference."""
+    wer = build("metric", "wer")
+    heard = transcribed(judge, wav, rate)
+    for whose, utterance in said.items():
+        if utterance.text:
+            name, text = f"wer-to-{whose}", utterance.text
+            scores.score(name, Measure.of(wer), id, partial(wer.score, heard, text))
 
 
 def pairs(utterances: Sequence[Utterance], most: int, seed: int) -> list[Pair]:

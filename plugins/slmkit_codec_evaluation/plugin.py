@@ -35,8 +35,13 @@ class ConvertVoicesOptions:
 
     split: str = option("test", "of the utterances; of speakers unheard in training, where it can")
     pairs: int = option(200, "pairs of a source and a reference of another speaker, at most")
+    judge: bool = option(False, "the slot 'judge' hears whose words are said, too")
     sounds: int = option(3, "pairs whose sounds are kept for the report")
     label: str = option("", "stands before the names of its results, to tell evaluations apart")
+
+    def uses(self) -> tuple[str, ...]:
+        """The tokenizer, the encoder of voices, and the judge where there is one."""
+        return ("tokenizer", "voices", *(["judge"] if self.judge else []))
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,6 @@ def slmkit_stages() -> list[Declaration]:
             target="slmkit_codec_evaluation.convert:convert",
             options=ConvertVoicesOptions,
             source="SpeechTokenizer (Zhang et al. 2024)",
-            uses=("tokenizer", "voices"),
             reads=("manifest",),
             can=Can(decodes=True),
             trains=False,

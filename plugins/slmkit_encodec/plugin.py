@@ -16,8 +16,10 @@ OWN = "16khz"
 """The variant that nobody has published: its sizes are options, and a recipe trains it."""
 ENTRIES = 1024
 """Codes of each codebook."""
+BOOKS = 8
+"""Codebooks of a model of one's own, unless it says otherwise."""
 SIZES = {
-    "books": 8,
+    "books": BOOKS,
     "entries": ENTRIES,
     "filters": 32,
     "width": 128,
@@ -46,7 +48,7 @@ class EncodecOptions:
         "such as facebook/encodec_24khz; unset: random weights, to try it out",
     )
     seed: int = option(0, "of random weights")
-    books: int = option(8, "16khz: how many codebooks, in the place of kbps")
+    books: int = option(BOOKS, "16khz: how many codebooks, in the place of kbps")
     entries: int = option(ENTRIES, "16khz: codes of each codebook")
     filters: int = option(32, "16khz: channels after the first convolution; doubled by each stage")
     width: int = option(128, "16khz: of a latent frame")
@@ -116,6 +118,21 @@ class EncodecOptions:
         )
 
 
+@dataclass
+class EncodecMiniOptions:
+    """How many of its codebooks."""
+
+    books: int = option(BOOKS, "1 to 8, of 0.5 kbit/s each")
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.books <= BOOKS:
+            raise ValueError(f"books is 1 to {SIZES['books']}, not {self.books}")
+
+    def can(self, base: Can) -> Can:
+        """As many codebooks as are asked for."""
+        return replace(base, codebooks=self.books)
+
+
 @hookimpl
 def slmkit_tokenizers() -> list[Declaration]:
     return [
@@ -135,5 +152,19 @@ def slmkit_tokenizers() -> list[Declaration]:
             ),
             source="Defossez et al. 2022; facebook/encodec_24khz, facebook/encodec_48khz",
             weights_licence="not stated apart from the code's (MIT)",
-        )
+        ),
+        Declaration(
+            name="encodec-mini",
+            summary="an EnCodec of 2 M weights that slmkit carries: 16 kHz at 50 Hz",
+            target="slmkit_encodec.mini:EncodecMini",
+            options=EncodecMiniOptions,
+            can=Can(
+                codebook_size=ENTRIES,
+                sample_rate=16000,
+                frame_rate=50.0,
+                causal=False,
+                decodes=True,
+            ),
+            source="Defossez et al. 2022; recipes/encodec.yaml, profile mini",
+        ),
     ]

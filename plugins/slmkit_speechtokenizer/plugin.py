@@ -46,19 +46,12 @@ class SpeechTokenizerOptions:
             raise ValueError(
                 f"{', '.join(self.sized)}: of a model without files; weights and config say theirs"
             )
-        first, last = self.range
-        if not 1 <= first <= last:
-            raise ValueError(
-                f"codebooks '{self.codebooks}': counted from 1, the first not after the last"
-            )
+        _stretch(self.codebooks)
 
     @property
     def range(self) -> tuple[int, int]:
         """The first and the last codebook, counted from 1."""
-        spelt = re.fullmatch(r"(\d+)(?::(\d+))?", str(self.codebooks))
-        if spelt is None:
-            raise ValueError(f"codebooks '{self.codebooks}' is spelt like '1', '1:3' or '2:8'")
-        return int(spelt[1]), int(spelt[2] or spelt[1])
+        return _stretch(self.codebooks)
 
     @property
     def sized(self) -> list[str]:
@@ -80,6 +73,35 @@ class SpeechTokenizerOptions:
         )
 
 
+@dataclass
+class SpeechTokenizerMiniOptions:
+    """Which codebooks."""
+
+    codebooks: str = option(
+        "1:8", "which to give, counted from 1: '1' is the semantic one, '1:3', '2:8' the timbre"
+    )
+
+    def __post_init__(self) -> None:
+        if _stretch(self.codebooks)[1] > PUBLISHED:
+            raise ValueError(f"codebooks '{self.codebooks}': there are {PUBLISHED}")
+
+    def can(self, base: Can) -> Can:
+        """As many codebooks as are asked for."""
+        first, last = _stretch(self.codebooks)
+        return replace(base, codebooks=last - first + 1, semantic_first=first == 1)
+
+
+def _stretch(codebooks: str) -> tuple[int, int]:
+    """The first and the last codebook, counted from 1. Raises ValueError."""
+    spelt = re.fullmatch(r"(\d+)(?::(\d+))?", str(codebooks))
+    if spelt is None:
+        raise ValueError(f"codebooks '{codebooks}' is spelt like '1', '1:3' or '2:8'")
+    first, last = int(spelt[1]), int(spelt[2] or spelt[1])
+    if not 1 <= first <= last:
+        raise ValueError(f"codebooks '{codebooks}': counted from 1, the first not after the last")
+    return first, last
+
+
 @hookimpl
 def slmkit_tokenizers() -> list[Declaration]:
     return [
@@ -91,5 +113,19 @@ def slmkit_tokenizers() -> list[Declaration]:
             can=Can(codebooks=PUBLISHED, causal=False, decodes=True, learns=True),
             source="Zhang et al. 2023; fnlp/SpeechTokenizer",
             weights_licence="not stated apart from the code's (Apache-2.0)",
-        )
+        ),
+        Declaration(
+            name="speechtokenizer-mini",
+            summary="a SpeechTokenizer of 2 M weights that slmkit carries: 16 kHz at 50 Hz",
+            target="slmkit_speechtokenizer.mini:SpeechTokenizerMini",
+            options=SpeechTokenizerMiniOptions,
+            can=Can(
+                codebook_size=ENTRIES,
+                sample_rate=16000,
+                frame_rate=50.0,
+                causal=False,
+                decodes=True,
+            ),
+            source="Zhang et al. 2023; recipes/speechtokenizer.yaml, profile mini",
+        ),
     ]

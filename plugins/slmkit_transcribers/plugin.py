@@ -46,6 +46,13 @@ def slmkit_transcribers() -> list[Declaration]:
             can=Can(sample_rate=16000, teaches=True),
         ),
         Declaration(
+            name="ctc-mini",
+            summary="a ctc that slmkit carries: it knows the corpus spoken-qa, and little else",
+            target="slmkit_transcribers.mini:CtcMini",
+            source="CTC (Graves et al. 2006); recipes/speechtokenizer.yaml, profile mini",
+            can=Can(sample_rate=16000, teaches=True),
+        ),
+        Declaration(
             name="whisper",
             summary="OpenAI's Whisper through transformers; half-minute windows",
             target="slmkit_transcribers.whisper:Whisper",

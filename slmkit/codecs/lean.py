@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +25,12 @@ def lean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         )
         kept[name] = tensor.half() if fits else tensor
     return kept
+
+
+def options_of(folder: Path) -> dict[str, Any]:
+    """The options of the part that `slmkit export` wrote into a folder."""
+    options: dict[str, Any] = json.loads((folder / "part.json").read_text())["options"]
+    return options
 
 
 def restore_lean(module: nn.Module, folder: Path) -> None:

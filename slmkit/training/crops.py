@@ -18,6 +18,9 @@ from slmkit.api import DataError, Utterance
 from slmkit.data.audio import Wave, probe, read_utterance
 from slmkit.training.wave_augment import respeed, speed_of, worsen
 
+SHORTEST = 1e-3
+"""Seconds of speech that every speaker counts for at least."""
+
 
 @dataclass(frozen=True, eq=False)
 class Crops:
@@ -60,8 +63,10 @@ class Cutting:
 class CropsOfSteps(Dataset[Crops]):
     """Item n is the batch of step n: a pure function of the utterances, the seed and n.
 
-    A batch takes each speaker once, as long as there are as many; an utterance whose speaker is not
-    known counts as one of its own. What is shorter than a crop is filled with zeros.
+    A batch takes each speaker once, as long as there are as many, and those of more speech more
+    often, as the square root of its length: every voice is heard, and none that fills a corpus is
+    a rare guest beside hundreds of others. An utterance whose speaker is not known counts as one of
+    its own. What is shorter than a crop is filled with zeros.
     """
 
     def __init__(self, utterances: Sequence[Utterance], cutting: Cutting) -> None:
@@ -73,6 +78,9 @@ class CropsOfSteps(Dataset[Crops]):
             name = f"speaker {utterance.speaker}" if utterance.speaker else utterance.id
             by_speaker.setdefault(name, []).append(_measured(utterance))
         self.speakers = [by_speaker[name] for name in sorted(by_speaker)]
+        seconds = [sum(u.duration or 0.0 for u in some) for some in self.speakers]
+        share = np.sqrt(np.maximum(seconds, SHORTEST))
+        self.shares = share / share.sum()
 
     def __len__(self) -> int:
         return self.cutting.steps
@@ -93,10 +101,11 @@ class CropsOfSteps(Dataset[Crops]):
 
     def _order(self, rng: np.random.Generator) -> list[int]:
         """Which speakers a batch takes: none a second time before all were taken."""
-        count = self.cutting.batch
-        rounds = -(-count // len(self.speakers))
-        order = [rng.permutation(len(self.speakers)) for _ in range(rounds)]
-        return [int(index) for index in np.concatenate(order)[:count]]
+        among = len(self.speakers)
+        whole, rest = divmod(self.cutting.batch, among)
+        rounds = [rng.choice(among, among, replace=False, p=self.shares) for _ in range(whole)]
+        last = rng.choice(among, rest, replace=False, p=self.shares)
+        return [int(index) for index in np.concatenate([*rounds, last])]
 
     def _crop(self, utterance: Utterance, rng: np.random.Generator) -> Wave:
         """A crop [n] of an utterance, from anywhere in it."""
