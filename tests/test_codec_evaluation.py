@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from slmkit_codec_evaluation.convert import convert, converted, listen, pairs
+from slmkit_codec_evaluation.convert import convert, converted, pairs, whose_words
 from slmkit_codec_evaluation.copies import copied, decoded
 from slmkit_codec_evaluation.evaluate import comparisons, evaluate, take
 from slmkit_codec_evaluation.held_out import unheard
@@ -171,6 +171,7 @@ def test_what_was_exchanged_is_told_pair_by_pair(
 ) -> None:
     items = json.loads((run.paths["convert"] / "items.json").read_text())
     assert rows["voice-converted"].n == rows["voice-converted/control"].n == len(items) == 4
+    assert rows["wer-to-source"].n == rows["wer-to-reference"].n == 4
     for tail in ("", "/control"):
         near = [item["scores"][f"similarity-to-reference{tail}"][0] for item in items]
         far = [item["scores"][f"similarity-to-source{tail}"][0] for item in items]
@@ -181,16 +182,10 @@ def test_what_was_exchanged_is_told_pair_by_pair(
 
 
 def test_a_judge_hears_whose_words_are_said() -> None:
-    class Judge:
-        sample_rate = 8000
-
-        def transcribe(self, wav: Any, lengths: Any) -> list[str]:
-            return ["one two three"]
-
-    said = [Utterance(id="a", text="one two four"), Utterance(id="b", text="one two three")]
+    said = {"source": "one two four", "reference": "one two three"}
     scores = Scores()
-    wav = np.ones(800, dtype=np.float32)
-    listen(wav, 8000, Judge(), dict(zip(("source", "reference"), said, strict=True)), "a+b", scores)
+    utterances = {whose: Utterance(id=whose, text=text) for whose, text in said.items()}
+    whose_words("one two three", utterances, "a+b", scores)
     assert scores.values["wer-to-source"] == {"a+b": (1, 3)}
     assert scores.values["wer-to-reference"] == {"a+b": (0, 3)}
 

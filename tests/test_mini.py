@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import jiwer
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from slmkit.api import SpeakerEncoder
 from slmkit.data.audio import resampled
 from slmkit.data.batches import pad_wavs
 from slmkit.host import build, host
@@ -44,10 +46,15 @@ def codec(request: pytest.FixtureRequest) -> object:
     return build("tokenizer", request.param, {})
 
 
+@cache
+def voices() -> SpeakerEncoder:
+    """Built once: it reads its weights."""
+    return build("speaker-encoder", "resemblyzer", {})
+
+
 def embedding(wav: torch.Tensor) -> np.ndarray:
     """The voice [d] of a wave [n]."""
-    encoder = build("speaker-encoder", "resemblyzer", {})
-    return encoder.embed(wav[None], torch.tensor([len(wav)]))[0].numpy()
+    return voices().embed(wav[None], torch.tensor([len(wav)]))[0].numpy()
 
 
 def test_every_carried_part_is_known() -> None:

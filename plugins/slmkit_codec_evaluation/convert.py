@@ -83,6 +83,7 @@ def convert(options: ConvertVoicesOptions, context: StageContext) -> None:
                 wav = room.spoken(convert_voice(room.codes(source), room.codes(reference)))
                 voices = {"": embedded(room.encoder, wav, rate), CONTROL: room.copied_voice(source)}
                 known = room.voice(source), room.voice(reference)
+                heard = None if judge is None else transcribed(judge, wav, rate)
             except AudioError as error:
                 scores.fail("pair", id, str(error))
             else:
@@ -91,8 +92,8 @@ def convert(options: ConvertVoicesOptions, context: StageContext) -> None:
                     for whose, recorded in zip(("source", "reference"), known, strict=True):
                         alike = float(voice @ recorded)
                         scores.add(f"similarity-to-{whose}{tail}", COSINE, id, (alike, 1.0))
-                if judge is not None:
-                    listen(wav, rate, judge, {"source": source, "reference": reference}, id, scores)
+                if heard is not None:
+                    whose_words(heard, {"source": source, "reference": reference}, id, scores)
             items.append({"source": source.id, "reference": reference.id, **scores.of(id)})
             if len(wav) and len(kept) < options.sounds:
                 kept.append(sounds_row(source, reference, wav, rate, context))
@@ -108,21 +109,13 @@ def convert(options: ConvertVoicesOptions, context: StageContext) -> None:
     context.result(*(labelled(row, options.label) for row in rows))
 
 
-def listen(
-    wav: np.ndarray,
-    rate: int,
-    judge: Any,
-    said: Mapping[str, Utterance],
-    id: str,
-    scores: Scores,
-) -> None:
-    """Hold what the judge hears to the words of the source and to those of the reference."""
+def whose_words(heard: str, said: Mapping[str, Utterance], id: str, scores: Scores) -> None:
+    """Hold what the judge heard to the words of the source and to those of the reference."""
     wer = build("metric", "wer")
-    heard = transcribed(judge, wav, rate)
     for whose, utterance in said.items():
         if utterance.text:
-            name, text = f"wer-to-{whose}", utterance.text
-            scores.score(name, Measure.of(wer), id, partial(wer.score, heard, text))
+            take = partial(wer.score, heard, utterance.text)
+            scores.score(f"wer-to-{whose}", Measure.of(wer), id, take)
 
 
 def pairs(utterances: Sequence[Utterance], most: int, seed: int) -> list[Pair]:
