@@ -126,7 +126,7 @@ class EncodecMiniOptions:
 
     def __post_init__(self) -> None:
         if not 1 <= self.books <= BOOKS:
-            raise ValueError(f"books is 1 to {SIZES['books']}, not {self.books}")
+            raise ValueError(f"books is 1 to {BOOKS}, not {self.books}")
 
     def can(self, base: Can) -> Can:
         """As many codebooks as are asked for."""
