@@ -49,7 +49,7 @@ def _have(*modules: str) -> bool:
 PROBES = {
     "browser": lambda: browser() is not None,
     "espeak": lambda: _have("espeakng_loader", "phonemizer"),
-    "oracles": lambda: _have("encodec", "speechtokenizer"),
+    "oracles": lambda: _have("encodec", "speechtokenizer", "axe_playwright_python"),
 }
 
 

@@ -34,8 +34,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 MOST_BYTES = 200_000
 WORDS = "three plus five is eight"
-GRADIOS = {"light: id twice: ", "dark: id twice: ", "image without a name"}
-"""What gradio itself causes: fields for files with empty ids, icons that hide from nobody."""
+GRADIOS = {"image without a name"}
+"""What gradio itself causes: icons that hide from nobody."""
 
 
 @pytest.fixture(scope="module")

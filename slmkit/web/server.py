@@ -15,6 +15,7 @@ from slmkit.api import MissingDependencyError, SlmkitError
 from slmkit.web.limits import MOST_BYTES
 from slmkit.web.offer import Offer
 
+HERE = Path(__file__).parent
 Message = MutableMapping[str, Any]
 App = Callable[..., Awaitable[None]]
 SETTINGS = {
@@ -96,7 +97,8 @@ def application(offer: Offer) -> Any:
         ssr_mode=False,
         enable_monitoring=False,
         theme=theme(),
-        css=(Path(__file__).parent / "style.css").read_text(),
+        css=(HERE / "style.css").read_text(),
+        js=(HERE / "labels.js").read_text(),
     )
 
 

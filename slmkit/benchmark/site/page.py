@@ -48,8 +48,8 @@ def _published(paper: Published, number: int) -> str:
     )
     name = f"published-{number}"
     return (
-        f'<section class="published" id="{name}" aria-labelledby="{name}-title">'
-        f'<h2 id="{name}-title">{escape(paper.title)}</h2>'
+        f'<section class="published" id="{name}">'
+        f"<h2>{escape(paper.title)}</h2>"
         f'<p class="note">As published, not measured here, and not ranked with what was. '
         f"{escape(paper.note)} Source: {escape(paper.source)}.</p>{table(paper.title, head, lines)}"
         f"</section>"

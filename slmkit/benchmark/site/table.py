@@ -24,8 +24,8 @@ def section(table: Table, number: int, title: str) -> str:
     name = f"table-{number}"
     settings = "".join(f"<li>{escape(part)}</li>" for part in table.setting)
     return (
-        f'<section class="board" id="{name}" aria-labelledby="{name}-title">'
-        f'<h2 id="{name}-title">{escape(title)}</h2>'
+        f'<section class="board" id="{name}">'
+        f"<h2>{escape(title)}</h2>"
         f'<ul class="setting">{settings}</ul>{_controls(table, title)}'
         f'<p class="status" role="status"></p>{wide(_ranked(table, title, matrices), title)}'
         f"{_differences(table, title, matrices)}{'' if table.whole else _measured(table)}</section>"
