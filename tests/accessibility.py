@@ -31,7 +31,7 @@ FOCUSED = """(() => {
 
 
 def axe() -> str:
-    """The script of axe-core, of a package that carries it and is not imported: it asks for another."""
+    """The script of axe-core, from a package that is not imported: it would ask for another."""
     found = importlib.util.find_spec("axe_playwright_python")
     if found is None or found.origin is None:
         pytest.skip(

@@ -16,6 +16,7 @@ FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
 SHOWS = {
     "tokenizers": {"<audio": 10, "data:image/png": 4, "<table": 2},
     "decoding": {"<svg": 8, "streams, ": 1, "<table": 1},
+    "benchmark": {"<table": 5, "not told apart": 1, ">real<": 1, "no decoder": 1},
     "speechgpt": {"<audio": 6, "judge-wer": 1, "would run": 2},
 }
 """What must be found in the outputs of each, and how often at least."""
