@@ -74,6 +74,34 @@ def test_an_example_is_the_question_and_its_answer(store: TokenStore) -> None:
     assert example[3] == Text(STOP, learn=True)
 
 
+def test_speech_that_goes_on_is_learnt_with_its_voice(store: TokenStore) -> None:
+    of = spoken(UTTERANCES, store, "train", ["answer"], 1.0, goes_on=True)
+    one, voice = UTTERANCES[1], UTTERANCES[2]
+    text, said, end = of.example(one, voice)
+    assert text == Text("text 2 text 1"), "the voice's words stand before"
+    assert isinstance(said, Speech)
+    assert said.learn
+    assert np.array_equal(said.codes, np.concatenate([of.codes(voice), of.codes(one)], axis=1))
+    assert end == Text(STOP, learn=True)
+    asked, begun = of.question(one, voice)
+    assert asked == text
+    assert isinstance(begun, Speech)
+    assert not begun.ends
+    assert np.array_equal(begun.codes, of.codes(voice)), "the whole of it"
+    alone = of.example(one, None)
+    assert alone[0] == Text("text 1")
+    assert np.array_equal(alone[1].codes, of.codes(one))  # type: ignore[union-attr]
+
+
+def test_a_voice_from_which_speech_goes_on_is_short_enough(store: TokenStore) -> None:
+    short = [replace(each, duration=0.4) if n in (2, 4) else each
+             for n, each in enumerate(UTTERANCES)]  # fmt: skip
+    of = spoken(short, store, "train", ["answer"], 0.5, goes_on=True)
+    assert {voice.id for _, voice in of.pairs(0) if voice} == {"u2", "u4"}
+    cut = spoken(short, store, "train", ["answer"], 0.5)
+    assert len({voice.id for _, voice in cut.pairs(0) if voice}) > 2, "others are cut"
+
+
 def test_without_a_prompt_only_the_text_is_given(store: TokenStore) -> None:
     of = spoken(UTTERANCES, store, "train", [], 0.0)
     assert {voice for _, voice in of.pairs(0)} == {None}

@@ -1,8 +1,10 @@
-"""The backbone valle: what its prefix sees, in padded and packed batches, step by step."""
+"""Backbones that are told of a prefix, valle above all: what it sees, in padded and packed batches,
+step by step; and text that keeps step with speech."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,21 +14,23 @@ from slmkit_llama.model import Llama
 
 from slmkit.api import CodeSpec, MisfitError, OptionsError, Speech, Text
 from slmkit.codecs import cache
+from slmkit.codecs import prefix as prefixes
 from slmkit.generation.loop import complete, steps
 from slmkit.generation.sampling import Sampling
 from slmkit.host import build
 from slmkit.lm.grid import Grid, GridBatch
 from slmkit.lm.speechlm import SpeechLM
+from slmkit.testing.backbones import backbone_laws
 from slmkit.testing.strategies import Letters
 
 SPEC = CodeSpec(16000, 320, (9, 9, 9))
 SMALL = {"width": 32, "layers": 2, "heads": 4}
 
 
-def model(decoding: str = "ar-nar", backbone: str = "valle", **options: Any) -> SpeechLM:
+def model(decoding: str = "ar-nar", backbone: str = "valle", **sizes: Any) -> SpeechLM:
     torch.manual_seed(0)
     small = {"width": 16, "heads": 2, "layers": 1} if decoding == "ar-nar" else {}
-    parts = build("backbone", backbone, SMALL), build("decoding", decoding, {**small, **options})
+    parts = build("backbone", backbone, {**SMALL, **sizes}), build("decoding", decoding, small)
     lm = SpeechLM.new(*parts, Letters(), SPEC, "<eoa>").eval()
     with torch.no_grad():
         for weight in [*lm.embedding.parameters(), *lm.head.parameters()]:
@@ -199,8 +203,58 @@ def test_dropout_acts_in_training_alone() -> None:
     torch.testing.assert_close(part(x), part(x))
 
 
+@pytest.mark.parametrize("backbone", ["valle", "llama"])
+def test_text_that_keeps_step_with_speech_obeys_the_laws(backbone: str, tmp_path: Path) -> None:
+    backbone_laws(lambda: _strided(backbone, 3.5), tmp_path)
+
+
+def _strided(backbone: str, stride: float) -> Any:
+    torch.manual_seed(0)
+    part = build("backbone", backbone, {**SMALL, "text_stride": stride})
+    with torch.no_grad():
+        for weight in part.parameters():
+            if weight.dim() > 1:
+                weight.mul_(15)
+    return part
+
+
+@pytest.mark.parametrize("backbone", ["valle", "llama"])
+def test_a_symbol_stands_where_it_is_said(backbone: str) -> None:
+    """Two texts of three symbols before the same speech: at a stride of 4 the second symbol stands
+    where the fifth step of speech does, and a stride of one row is another matter."""
+    prefix = torch.arange(9) < 3
+    places = prefixes.places(torch.arange(9)[None], torch.full((1, 9), 3), 4.0)
+    assert places.tolist() == [[0, 4, 8, 0, 1, 2, 3, 4, 5]]
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 9, 32, generator=draw)
+    with torch.no_grad():
+        found = [_strided(backbone, s)(x, prefix=prefix[None]) for s in (4.0, 1.0, 4.0)]
+    assert torch.equal(found[0], found[2])
+    assert not torch.allclose(found[0], found[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("decoding", ["ar-nar", "flat"])
+def test_a_llama_that_keeps_step_speaks_alone_as_in_a_batch(decoding: str) -> None:
+    lm = model(decoding, "llama", text_stride=3.0)
+    asked = [each[:2] for each in examples()]
+    sampling = Sampling(most=40, stop=("<eoa>",), seed=5)
+    together = complete(lm, asked, sampling)
+    for row, prompt in enumerate(asked):
+        (alone,) = complete(lm, [prompt], sampling, [row])
+        found = [p.codes.tolist() for p in alone if isinstance(p, Speech)]
+        assert found == [p.codes.tolist() for p in together[row] if isinstance(p, Speech)]
+
+
 @pytest.mark.parametrize(
-    "options", [{"width": 30}, {"layers": 0}, {"heads": 0}, {"dropout": 1.0}, {"hidden": 0}]
+    "options",
+    [
+        {"width": 30},
+        {"layers": 0},
+        {"heads": 0},
+        {"dropout": 1.0},
+        {"hidden": 0},
+        {"text_stride": 0.0},
+    ],
 )
 def test_odd_sizes_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(OptionsError):

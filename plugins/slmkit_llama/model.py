@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from slmkit.api import Backbone, State
 from slmkit.codecs import cache
+from slmkit.codecs import prefix as prefixes
 from slmkit.codecs.attention import causal_attention
 from slmkit.codecs.norm import RMSNorm
 from slmkit.codecs.packed_attention import (
@@ -121,6 +122,7 @@ class Llama(nn.Module, Backbone):
             Block(self.shape, options.dropout) for _ in range(self.shape.layers)
         )
         self.norm = RMSNorm(self.width, eps=self.shape.norm_eps)
+        self.text_stride, self.reads_prefix = options.text_stride, options.text_stride > 0
         self.checkpointed = False
         self._steppers: list[Stepper] = []
         self._compiled: Callable[..., Tensor] | None = None
@@ -140,20 +142,27 @@ class Llama(nn.Module, Backbone):
             elif name.endswith("_proj.weight"):
                 nn.init.normal_(parameter, std=0.02)
 
-    def forward(self, embedded: Tensor, positions: Tensor | None = None) -> Tensor:
+    def forward(
+        self, embedded: Tensor, positions: Tensor | None = None, prefix: Tensor | None = None
+    ) -> Tensor:
         """[b, l, d] -> [b, l, d]; padding belongs at the end, where causality hides it.
 
-        `positions` int64 [b, l] of examples that lie end to end: none sees another.
+        `positions` int64 [b, l] of examples that lie end to end: none sees another. `prefix` bool
+        [b, l] are the steps of each example's text, where `text_stride` numbers them apart.
         """
         apart: Groups | Tensor | None = None
         if positions is None:
-            steps = torch.arange(embedded.shape[1], device=embedded.device)
+            steps = torch.arange(embedded.shape[1], device=embedded.device)[None]
         else:
-            steps = positions[:, None]
+            steps = positions
             # groups differ from batch to batch, for which compiled code would be made anew
             compiling = torch.compiler.is_compiling()
             apart = own_example(positions) if compiling else Groups.of(positions)
-        cos, sin = angles(steps, self.frequencies)
+        if prefix is not None:
+            numbers = steps.expand(prefix.shape)
+            behind = prefixes.lengths_of(prefix, numbers)
+            steps = prefixes.places(numbers, behind, self.text_stride)
+        cos, sin = angles(steps[:, None], self.frequencies)
         x = embedded
         for layer in self.layers:
             if self.checkpointed and torch.is_grad_enabled():
@@ -182,39 +191,58 @@ class Llama(nn.Module, Backbone):
                 for tensor in held.values():
                     # a CUDA graph writes into it, and knows it by its place
                     torch._dynamo.mark_static_address(tensor)
-        return state
+        return (
+            {**state, "prefix": torch.zeros_like(state["position"])} if self.reads_prefix else state
+        )
 
     @torch.no_grad()
     def step(
-        self, embedded: Tensor, state: State, lengths: Tensor | None = None
+        self,
+        embedded: Tensor,
+        state: State,
+        lengths: Tensor | None = None,
+        prefix: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Go on from a state by `embedded` [b, l, d] of which `lengths` [b] steps are real.
 
-        For generation: no gradient flows, dropout is off, and the state that is passed in is
-        spent (its tensors are written in place); keep a `cache.clone` to go on from it twice.
-        Raises IndexError where a row would go beyond the state's steps.
+        `prefix` bool [b, l] is a row's text, where `text_stride` numbers it apart, and comes whole
+        with the row's first steps: raises MisfitError where it comes later. For generation: no
+        gradient flows, dropout is off, and the state that is passed in is spent (its tensors are
+        written in place); keep a `cache.clone` to go on from it twice. Raises IndexError where a
+        row would go beyond the state's steps.
         """
         at = cache.chunk(state, embedded.shape[1], lengths)
+        if prefix is not None:
+            state = prefixes.remember(state, at, prefix)
+        places = self._places(at, state)
         # a copy of a model was never asked for a state
         self._steppers = self._steppers or [Stepper(layer) for layer in self.layers]
         if self._compiled is None or embedded.shape[1] > 1:
-            return self._through(embedded, state, at), cache.advance(state, at)
+            return self._through(embedded, state, at, places), cache.advance(state, at)
         one = cache.of_static_shape(at, state)
-        hidden = self._compiled(embedded, state["layers"], one.positions, one.slots)
+        hidden = self._compiled(embedded, state["layers"], one.positions, one.slots, places)
         return hidden.clone(), cache.advance(state, at)
 
-    def _through(self, x: Tensor, state: State, at: cache.Chunk) -> Tensor:
-        turn = Turn(at, *angles(at.positions, self.frequencies), x.dtype)
+    def _places(self, at: cache.Chunk, state: State) -> Tensor:
+        """By which the heads of a chunk's steps are turned [b, l]."""
+        if not self.reads_prefix:
+            return at.positions
+        return prefixes.places(at.positions, state["prefix"][:, None], self.text_stride)
+
+    def _through(self, x: Tensor, state: State, at: cache.Chunk, places: Tensor) -> Tensor:
+        turn = Turn(at, *angles(places, self.frequencies), x.dtype)
         for index, stepper in enumerate(self._steppers):
             x = stepper(x, state, index, turn)
         normed: Tensor = self.norm(x)
         return normed
 
-    def _one(self, x: Tensor, layers: State, positions: Tensor, slots: Tensor) -> Tensor:
+    def _one(
+        self, x: Tensor, layers: State, positions: Tensor, slots: Tensor, places: Tensor
+    ) -> Tensor:
         """A step as a function of tensors alone."""
         state = {"layers": layers}
         at = cache.Chunk(positions, slots, cache.capacity(state), False, positions[:, 0], True)
-        return self._through(x, state, at)
+        return self._through(x, state, at, places)
 
     def compile_steps(self) -> None:
         """From now on take single steps compiled, in shapes that never change; on a GPU as a CUDA

@@ -17,9 +17,19 @@ class LlamaOptions:
     rope_theta: float | None = option(None, "base of the rotary frequencies (10000)")
     norm_eps: float | None = option(None, "epsilon of RMSNorm (1e-5)")
     dropout: float = option(0.0, "of what attention and SwiGLU add, while training")
+    text_stride: float = option(
+        0.0,
+        "places from a symbol of given text to the next, numbered apart from what follows; as "
+        "many steps as one lasts, so that text and speech keep step (as in VoiceStar, Peng et al. "
+        "2025). 0: one row of numbers, as in any Llama",
+    )
     weights: str | None = option(
         None, "folder or hub id of a Llama, Mistral or Qwen2 model of Hugging Face (safetensors)"
     )
+
+    def __post_init__(self) -> None:
+        if not self.text_stride >= 0:
+            raise ValueError("text_stride is at least 0")
 
 
 @hookimpl

@@ -39,10 +39,11 @@ def cases_of(
     utterances: Sequence[Utterance],
     store: TokenStore,
     vocabulary: Vocabulary,
+    goes_on: bool = False,
 ) -> tuple[Spoken, list[Case]]:
-    """The cases of all splits that are named, taken in turn, the same for every model. Raises
-    DataError where a split has none, or a text cannot be read."""
-    given = options.roles, options.prompt_seconds
+    """The cases of all splits that are named, taken in turn, the same for every model that is asked
+    in one way. Raises DataError where a split has none, or a text cannot be read."""
+    given = options.roles, options.prompt_seconds, goes_on
     splits = [spoken(utterances, store, name, *given) for name in options.splits]
     every = list(chain.from_iterable(each.utterances for each in splits))
     shortest = min(SHORTEST_PROMPT, options.prompt_seconds)

@@ -16,6 +16,7 @@ from slmkit.data.store import TokenStore
 from slmkit.generation.attempts import Attempt, attempts
 from slmkit.generation.measuring import longest_speech, sizes, throughput, times
 from slmkit.generation.sampling import Sampling
+from slmkit.lm.reading import Reading
 from slmkit.lm.saving import load_lm
 from slmkit.lm.speechlm import SpeechLM
 from slmkit.training.keeping import kept_in
@@ -40,7 +41,8 @@ def evaluate(options: EvaluateTtsOptions, context: StageContext) -> None:
     utterances = load_manifest(context.read("manifest") / "manifest.jsonl")
     lm, tokenizer = load_lm(context.read("lm")), context.part("tokenizer")
     check_codes(lm, tokenizer, store)
-    asked, cases = cases_of(options, utterances, store, lm.vocabulary)
+    goes_on = Reading.load(context.read("lm")).goes_on
+    asked, cases = cases_of(options, utterances, store, lm.vocabulary, goes_on)
     ear = Ear(tokenizer, context.part("judge"), context.part("voices"))
     for case in cases:
         ear.meet(case)

@@ -39,10 +39,14 @@ class Spoken:
         self, seed: int, shortest: float = 0.0
     ) -> Iterator[tuple[Utterance, Utterance | None]]:
         """Each utterance with another one of its speaker, of `shortest` seconds or more, if there
-        is one and it is wanted. Who spoke is known by name: what has none is nobody's voice."""
+        is one and it is wanted. Who spoke is known by name: what has none is nobody's voice. Where
+        speech goes on from its voice, that one is whole, and no longer than a prompt may be."""
+        frame_rate, most = self.store.spec.frame_rate, self.reading.prompt_frames
         voices: dict[str | None, list[Utterance]] = {}
         for utterance in self.utterances:
-            if not shortest or self.seconds(utterance) >= shortest:
+            seconds = self.seconds(utterance)
+            whole = not self.reading.goes_on or round(seconds * frame_rate) <= most
+            if whole and (not shortest or seconds >= shortest):
                 voices.setdefault(utterance.speaker, []).append(utterance)
         draw = random.Random(seed)
         for utterance in self.utterances:
@@ -57,13 +61,18 @@ class Spoken:
 
     def question(self, utterance: Utterance, voice: Utterance | None) -> list[Segment]:
         """The text, and speech in the voice in which it is to be said."""
-        heard = None if voice is None else self.codes(voice)
-        return self.reading.question(utterance.text or "", heard)
+        heard, words = (None, "") if voice is None else (self.codes(voice), voice.text or "")
+        said = words if self.reading.goes_on else ""
+        return self.reading.question(utterance.text or "", heard, said)
 
     def example(self, utterance: Utterance, voice: Utterance | None) -> list[Segment]:
-        """The same with its answer, which is to be learnt."""
-        answer = Speech(self.codes(utterance), learn=True), Text(STOP, learn=True)
-        return [*self.question(utterance, voice), *answer]
+        """The same with its answer, which is to be learnt; and with it the voice from which that
+        goes on."""
+        asked, codes = self.question(utterance, voice), self.codes(utterance)
+        if self.reading.goes_on:
+            begun = [] if voice is None else [self.codes(voice)]
+            asked, codes = asked[:1], np.concatenate([*begun, codes], axis=1)
+        return [*asked, Speech(codes, learn=True), Text(STOP, learn=True)]
 
 
 def spoken(
@@ -72,6 +81,7 @@ def spoken(
     split: str,
     roles: Sequence[str],
     prompt_seconds: float,
+    goes_on: bool = False,
 ) -> Spoken:
     """What of a corpus can be learnt or asked. Raises DataError where there is nothing, or where a
     voice is to be taken from less than a frame."""
@@ -92,4 +102,4 @@ def spoken(
             f"prompt_seconds {prompt_seconds:g} is shorter than a frame of "
             f"{1 / store.spec.frame_rate:g} s: give more, or 0 for no voice"
         )
-    return Spoken(list(found.values()), store, Reading(frames, STOP))
+    return Spoken(list(found.values()), store, Reading(frames, STOP, goes_on))

@@ -16,6 +16,11 @@ class TrainTtsOptions(LmTraining):
         help="roles of the utterances it learns from; none: all", default_factory=list
     )
     prompt_seconds: float = option(1.0, "at most so much of the same voice stands before; 0: none")
+    goes_on: bool = option(
+        False,
+        "as VALL-E was published: speech goes on from a whole voice, whose words begin the text, "
+        "and both are learnt; else a voice stands before, cut, and its words are untold",
+    )
     kept: int = option(0, "models kept in the course of the training, at equal distances")
 
 

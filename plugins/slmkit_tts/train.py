@@ -23,7 +23,7 @@ def train(options: TrainTtsOptions, context: StageContext) -> None:
     """Train from nothing, and leave the model."""
     store = TokenStore.open(context.read("codes"))
     utterances = load_manifest(context.read("manifest") / "manifest.jsonl", check_files=False)
-    given = options.roles, options.prompt_seconds
+    given = options.roles, options.prompt_seconds, options.goes_on
     learnt = spoken(utterances, store, "train", *given)
     held_out = spoken(utterances, store, "dev", *given)
     torch.manual_seed(context.seed)

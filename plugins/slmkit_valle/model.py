@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import relu, scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
-from slmkit.api import Backbone, MisfitError, State
+from slmkit.api import Backbone, State
 from slmkit.codecs import cache
+from slmkit.codecs import prefix as prefixes
 from slmkit.codecs.joined import joined
 from slmkit_valle.attention import Packed, Whole, bias_of
 from slmkit_valle.plugin import ValleOptions
@@ -41,6 +42,7 @@ class Valle(nn.Module, Backbone):
     def __init__(self, options: ValleOptions) -> None:
         super().__init__()
         self.width, self.heads = options.width, options.heads
+        self.text_stride = options.text_stride
         hidden = options.hidden or 4 * options.width
         self.layers = nn.ModuleList(
             Layer(options.width, options.heads, hidden, options.dropout)
@@ -78,7 +80,7 @@ class Valle(nn.Module, Backbone):
         batch, steps = embedded.shape[:2]
         if prefix is None:
             prefix = torch.zeros(batch, steps, dtype=torch.bool, device=embedded.device)
-        places = torch.arange(steps, device=embedded.device).expand(batch, steps)
+        numbers = torch.arange(steps, device=embedded.device).expand(batch, steps)
         mix: Mix
         if positions is None:
             mix = Whole.of(prefix, embedded.dtype)
@@ -87,8 +89,8 @@ class Valle(nn.Module, Backbone):
             mix = Whole.apart(prefix, positions, embedded.dtype)
         else:
             mix = Packed.of(prefix, positions, embedded.dtype)
-        positions = places if positions is None else positions
-        x = self._placed(embedded, positions, prefix_lengths(prefix, positions))
+        positions = numbers if positions is None else positions
+        x = self._placed(embedded, positions, prefixes.lengths_of(prefix, positions))
         for layer in self.layers:
             if self.checkpointed and torch.is_grad_enabled():
                 x = checkpoint(layer, x, mix, use_reentrant=False)
@@ -99,11 +101,10 @@ class Valle(nn.Module, Backbone):
 
     def _placed(self, embedded: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
         """Steps [b, l, d] with their places, behind prefixes of `lengths` [b, l] or [b, 1]."""
-        text = positions < lengths
-        places = torch.where(text, positions, positions - lengths)
-        angles = places[..., None].float() * self.rates
+        places = prefixes.places(positions, lengths, self.text_stride)
+        angles = places[..., None] * self.rates
         waves = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
-        scale = torch.where(text, self.text_alpha, self.audio_alpha)[..., None]
+        scale = torch.where(positions < lengths, self.text_alpha, self.audio_alpha)[..., None]
         placed: Tensor = self.dropout(embedded + (scale * waves).to(embedded.dtype))
         return placed
 
@@ -145,7 +146,7 @@ class Valle(nn.Module, Backbone):
         """
         at = cache.chunk(state, embedded.shape[1], lengths)
         if prefix is not None:
-            state = _with_prefix(state, at, prefix)
+            state = prefixes.remember(state, at, prefix)
         behind = state["prefix"][:, None]
         x = self._placed(embedded, at.positions, behind)
         mask = _mask(at, behind, x.dtype)
@@ -203,25 +204,6 @@ class Attention(nn.Module):
         mixed = mix(*(part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts))
         added: Tensor = self.outward(mixed.transpose(1, 2).flatten(2))
         return added
-
-
-def prefix_lengths(prefix: Tensor, positions: Tensor) -> Tensor:
-    """For each step [b, l], how long the prefix of its own example is."""
-    counted = prefix.long().cumsum(dim=1)
-    starts = torch.arange(prefix.shape[1], device=prefix.device) - positions
-    before = counted.gather(1, starts) - prefix.gather(1, starts).long()
-    # within a prefix its end is not counted yet, which `positions < lengths` does not need
-    return torch.where(prefix, positions + 1, counted - before)
-
-
-def _with_prefix(state: State, at: cache.Chunk, prefix: Tensor) -> State:
-    """The state with a prefix that comes with this chunk. Raises MisfitError where it is late."""
-    counts = (prefix & (at.slots > 0)).sum(dim=1)
-    if bool(((state["position"] > 0) & (counts > 0)).any()):
-        raise MisfitError(
-            "a prefix comes whole, with the first steps of its row: it sees itself both ways"
-        )
-    return {**state, "prefix": state["prefix"] + counts}
 
 
 def _mask(at: cache.Chunk, behind: Tensor, dtype: torch.dtype) -> Tensor | None:

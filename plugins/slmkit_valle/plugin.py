@@ -16,6 +16,11 @@ class ValleOptions:
     heads: int = option(4, "attention heads of a layer")
     hidden: int | None = option(None, "width inside the feed-forward network (4 times the width)")
     dropout: float = option(0.0, "of positions and of what a layer adds, while training")
+    text_stride: float = option(
+        1.0,
+        "places from a symbol to the next; as many frames as one lasts, so that text and speech "
+        "keep step (as in VoiceStar, Peng et al. 2025). 1: as published",
+    )
 
     def __post_init__(self) -> None:
         hidden = 1 if self.hidden is None else self.hidden
@@ -25,6 +30,8 @@ class ValleOptions:
             raise ValueError("width / heads is an even number")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout lies in [0, 1)")
+        if not self.text_stride > 0:
+            raise ValueError("text_stride is above 0")
 
 
 @hookimpl

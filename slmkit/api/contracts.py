@@ -297,7 +297,8 @@ class Backbone(Savable, ABC):
     Attributes:
         longest: steps of the longest sequence that it can take or was made for; None: any number.
         reads_prefix: whether `forward` and `step` also take `prefix`, bool [b, l] or None: steps of
-            given text that begin an example and see each other both ways; in `step` a row's first.
+            given text that begin an example, to be read both ways or numbered apart; in `step` a
+            row's first.
     """
 
     width: int
