@@ -8,8 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from slmkit.api import MisfitError
+from slmkit.api import CodeSpec, MisfitError
+from slmkit.host import build
+from slmkit.lm.speechlm import SpeechLM
+from slmkit.testing.strategies import Letters
+from slmkit.training.lm import LmLearner
 from slmkit.training.muon import BETAS, MuonAdamW
+from slmkit.training.options import LmTraining
 
 
 def network() -> nn.Sequential:
@@ -73,3 +78,25 @@ def test_what_is_no_matrix_is_refused() -> None:
     conv = nn.Conv1d(3, 4, 5)
     with pytest.raises(MisfitError, match="adamw"):
         MuonAdamW([conv.weight], [conv.bias], lr=0.1, decay=0.0)
+
+
+@pytest.mark.parametrize("refiner", ["valle-nar", "soundstorm"])
+def test_muon_trains_the_matrices_inside_a_refiner_too(refiner: str) -> None:
+    name = {"valle-nar": "ar-nar", "soundstorm": "soundstorm"}[refiner]
+    sizes = {"width": 16, "heads": 2, "layers": 1}
+    lm = SpeechLM.new(
+        build("backbone", "llama", {**sizes, "width": 32}),
+        build("decoding", name, sizes),
+        Letters(),
+        CodeSpec(16000, 320, (9, 9, 9)),
+        "<eoa>",
+    )
+    (optimizer,), _ = LmLearner(lm, LmTraining(optimizer="muon")).configure_optimizers()
+    muon, adamw = optimizer.inner
+    trained = {id(p) for group in muon.param_groups for p in group["params"]}
+    rest = {id(p) for group in adamw.param_groups for p in group["params"]}
+    inside = [p for p in lm.refiner.layers.parameters() if p.dim() == 2]
+    assert inside
+    assert {id(p) for p in inside} <= trained
+    assert {id(p) for p in lm.refiner.parameters()} - {id(p) for p in inside} <= rest
+    assert not trained & rest

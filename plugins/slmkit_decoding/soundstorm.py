@@ -55,6 +55,9 @@ class SoundStorm(nn.Module, Refiner):
         scores = self.projections[level](self._hidden_states(shown, sounds.real)[due])
         return F.cross_entropy(scores.float(), wanted)
 
+    def matrices(self) -> list[nn.Parameter]:
+        return [each for each in self.layers.parameters() if each.dim() == 2]
+
     @torch.no_grad()
     def refine(self, drafts: Sequence[Draft], draws: Sequence[torch.Generator]) -> list[np.ndarray]:
         sounds = Sounds.of(drafts, len(self.codes), self.masks.device)

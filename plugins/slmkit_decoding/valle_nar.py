@@ -59,6 +59,9 @@ class ValleNar(nn.Module, Refiner):
         scores = self._scores(sounds, stage)[sounds.target]
         return F.cross_entropy(scores.float(), sounds.codes[:, self.given + stage][sounds.target])
 
+    def matrices(self) -> list[nn.Parameter]:
+        return [each for each in self.layers.parameters() if each.dim() == 2]
+
     @torch.no_grad()
     def refine(self, drafts: Sequence[Draft], draws: Sequence[torch.Generator]) -> list[np.ndarray]:
         sounds = Sounds.of(drafts, len(self.codes), self.norm.device)

@@ -7,7 +7,7 @@ d (width).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +130,11 @@ class Refiner(Savable, ABC):
     @abstractmethod
     def refine(self, drafts: Sequence[Draft], draws: Sequence[torch.Generator]) -> list[np.ndarray]:
         """Each draft's codes int64 [k, t], whatever else is in the batch; each draws for itself."""
+
+    def matrices(self) -> Iterable[torch.nn.Parameter]:
+        """Matrices inside its layers, which an optimizer of matrices (Muon) trains; none unless it
+        names them."""
+        return ()
 
 
 @dataclass(frozen=True)

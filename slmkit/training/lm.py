@@ -105,6 +105,8 @@ class LmLearner(LightningModule):
         optimizer: torch.optim.Optimizer
         if training.optimizer == "muon":
             inside = {id(p) for p in self.lm.backbone.parameters() if p.dim() > 1}
+            if self.lm.refiner is not None:
+                inside |= {id(p) for p in self.lm.refiner.matrices()}
             matrices = [p for p in learnable if id(p) in inside]
             others = [p for p in learnable if id(p) not in inside]
             optimizer = MuonAdamW(matrices, others, training.lr, training.weight_decay)

@@ -23,7 +23,7 @@ class LmTraining:
 
     steps: int = option(1000, "optimizer steps; 0: only put the model together")
     lr: float = option(1e-3, "peak learning rate")
-    optimizer: str = option("adamw", "adamw, or muon for the backbone's matrices")
+    optimizer: str = option("adamw", "adamw, or muon for the matrices of backbone and refiner")
     schedule: str = option(
         "cosine", "of the learning rate: cosine, or wsd (warm-up, level, decay); both to a tenth"
     )
