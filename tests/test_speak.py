@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -268,3 +269,38 @@ def test_the_web_page_reads_as_the_command_does(run: Path, tmp_path: Path) -> No
     visit.leave()
     with pytest.raises(LeftError):
         list(read(reader, "one two", voice, "", 3, visit))
+
+
+class Listener:
+    """Writes down how long a sound is."""
+
+    sample_rate = 8000
+
+    def transcribe(self, wav: torch.Tensor, lengths: torch.Tensor) -> list[str]:
+        return [f"{int(lengths[0])} samples" if wav.abs().max() > 0.01 else " "]
+
+
+def test_what_nobody_tells_of_a_voice_is_heard_by_the_judge(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = open_reader(run)
+    going = replace(reader, reading=replace(reader.reading, goes_on=True), listener=Listener)
+    wav = np.sin(np.arange(80_000) * 0.05).astype(np.float32) / 4
+    assert going.words_in(wav, "it") == "8000 samples", "of one second, as much as is gone on from"
+    with pytest.raises(AudioError, match=r"it: no words are heard.*--voice-text"):
+        going.words_in(0 * wav, "it")
+    monkeypatch.setattr("slmkit.recipe.reader.open_reader", lambda *given: going)
+    asked: list[str] = []
+
+    def read(self: Reader, texts: object, voice: object, *given: object) -> list[Attempt]:
+        asked.append(str(given[-1]))
+        return [Attempt(np.ones((2, 50), dtype=np.int64), None, 1)]
+
+    monkeypatch.setattr(Reader, "read", read)
+    voice = tone(tmp_path / "voice.wav", 3.0)
+    ask(run, tmp_path / "out.wav", voice=voice, voice_text="")
+    assert "the judge hears '8000 samples'" in capsys.readouterr().err
+    short = tone(tmp_path / "short.wav", 1.0)
+    ask(run, tmp_path / "out.wav", voice=short, voice_text="what I say")
+    assert "hears" not in capsys.readouterr().err
+    assert asked == ["8000 samples", "what I say"]

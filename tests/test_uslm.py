@@ -310,7 +310,10 @@ def test_a_run_reads_aloud_with_the_published_weights(tmp_path: Path) -> None:
     with pytest.raises(MisfitError, match="tell what is said"):
         reader.read(["one two"], heard, Sampling(), 1.0, 0)
     with pytest.raises(AudioError, match="cut the voice"):
-        reader.hear(np.tile(tone, 2), "voice.wav")
+        reader.hear(np.tile(tone, 2), "voice.wav", "three")
+    assert reader.hear(np.tile(tone, 2), "voice.wav").shape == (BOOKS, 100), "nothing told: cut"
+    with pytest.raises(MisfitError, match="no judge that hears"):
+        reader.words_in(tone, "voice.wav")
     drawn = Sampling(seed=1)
     found = [reader.read(["one two"], heard, drawn, s, 3, "three")[0] for s in (0.4, 90.0)]
     assert all(each.failure in (None, "endless", "repeated", "empty") for each in found)

@@ -166,5 +166,6 @@ def slmkit_tokenizers() -> list[Declaration]:
                 decodes=True,
             ),
             source="Defossez et al. 2022; recipes/encodec.yaml, profile mini",
+            revision=2,
         ),
     ]

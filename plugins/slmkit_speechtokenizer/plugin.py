@@ -127,5 +127,6 @@ def slmkit_tokenizers() -> list[Declaration]:
                 decodes=True,
             ),
             source="Zhang et al. 2023; recipes/speechtokenizer.yaml, profile mini",
+            revision=2,
         ),
     ]

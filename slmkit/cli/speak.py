@@ -26,7 +26,11 @@ def speak(
         typer.Option(help="sound in whose voice it is said; its first seconds are heard"),
     ] = None,
     voice_text: Annotated[
-        str, typer.Option(help="what is said in that sound, for models that go on from it (USLM)")
+        str,
+        typer.Option(
+            help="what is said in that sound, for models that go on from it (USLM); default: what "
+            "the run's judge hears"
+        ),
     ] = "",
     stage: Annotated[
         str | None, typer.Option(help="whose model speaks; default: the last that can")
@@ -51,7 +55,10 @@ def speak(
     heard = None
     if voice is not None:
         wav = read_audio(voice, reader.tokenizer.spec.sample_rate)
-        heard = reader.hear(wav, str(voice))
+        heard = reader.hear(wav, str(voice), voice_text)
+        if reader.reading.goes_on and not voice_text.strip():
+            voice_text = reader.words_in(wav, str(voice))
+            typer.echo(f"voice: the judge hears '{voice_text}' (or tell: --voice-text)", err=True)
         listened = heard.shape[1] / reader.lm.spec.frame_rate
         if len(wav) > listened * reader.tokenizer.spec.sample_rate:
             typer.echo(f"voice: the first {listened:.1f} s of {voice} are heard", err=True)

@@ -5,7 +5,7 @@ Letters: k (codebook), t (frame), n (sample).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,9 +20,11 @@ from slmkit.api import (
     Segment,
     Text,
     Tokenizer,
+    Transcriber,
     Vocoder,
 )
-from slmkit.data.audio import Wave, is_silent
+from slmkit.data.audio import Wave, is_silent, resampled
+from slmkit.data.batches import pad_wavs
 from slmkit.generation.attempts import Attempt, attempts
 from slmkit.generation.measuring import longest_speech
 from slmkit.generation.sampling import Sampling
@@ -37,16 +39,19 @@ SHORTEST_VOICE = 1.0
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """Says texts in a voice that it is given."""
+    """Says texts in a voice that it is given; `listener` makes what writes down what a voice says,
+    where a model goes on from it and nobody has told."""
 
     lm: SpeechLM
     reading: Reading
     tokenizer: Tokenizer
     vocoder: Vocoder
+    listener: Callable[[], Transcriber] | None = None
 
-    def hear(self, wav: Wave, name: str) -> np.ndarray:
+    def hear(self, wav: Wave, name: str, said: str = "") -> np.ndarray:
         """The codes [k, t] of a voice, from its first seconds, as many as the model was taught to
-        listen to; `wav` [n] is at the tokenizer's rate. Raises AudioError, MisfitError."""
+        listen to; `wav` [n] is at the tokenizer's rate. Raises AudioError, also for a voice longer
+        than that if somebody tells what is `said` in it, MisfitError."""
         if not self.reading.prompt_frames:
             raise MisfitError(f"{name}: this model has one voice and takes no other")
         spec = self.tokenizer.spec
@@ -59,7 +64,7 @@ class Reader:
         if is_silent(wav):
             raise AudioError(f"{name}: it is silent, no voice is heard in it")
         most = self.reading.prompt_frames / spec.frame_rate
-        if self.reading.goes_on and seconds > most:
+        if self.reading.goes_on and said.strip() and seconds > most:
             raise AudioError(
                 f"{name}: {seconds:.2f} s are more than the {most:g} s from which this model goes "
                 "on: cut the voice, and what is said in it"
@@ -69,6 +74,22 @@ class Reader:
         codes = self.tokenizer.encode(heard, torch.tensor([heard.shape[1]]))
         found: np.ndarray = codes.values[0, :, : self.reading.prompt_frames].numpy()
         return found
+
+    def words_in(self, wav: Wave, name: str) -> str:
+        """What a voice says in the seconds that `hear` takes, for models that go on from it, as the
+        run's judge hears it. Raises MisfitError where there is none, AudioError for no words."""
+        if self.listener is None:
+            raise MisfitError(
+                "this model goes on from its voice, and the run has no judge that hears what is "
+                "said in it: tell it (--voice-text)"
+            )
+        judge, spec = self.listener(), self.tokenizer.spec
+        taken = wav[: round(self.reading.prompt_frames / spec.frame_rate * spec.sample_rate)]
+        heard = resampled(taken, spec.sample_rate, judge.sample_rate)
+        said = judge.transcribe(*pad_wavs([heard]))[0].strip()
+        if not said:
+            raise AudioError(f"{name}: no words are heard in it: tell what it says (--voice-text)")
+        return said
 
     def read(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from slmkit.api import DataError, MisfitError
@@ -35,4 +36,6 @@ def open_reader(folder: str | Path, stage: str | None = None) -> Reader:
         )
     speaks = "vocoder" in run.recipe["parts"]
     vocoder = as_vocoder(run.fitted_or_named("vocoder") if speaks else tokenizer)
-    return Reader(lm, reading, tokenizer, vocoder)
+    listens = reading.goes_on and "judge" in run.recipe["parts"]
+    listener = partial(run.fitted_or_named, "judge") if listens else None
+    return Reader(lm, reading, tokenizer, vocoder, listener)

@@ -20,7 +20,9 @@ def read(
 ) -> Iterator[Event]:
     """Say a text; `voice` [n] is at the tokenizer's rate, `said` what it says, for models that go
     on from it. What fails is drawn anew, as by `slmkit speak`. Raises SlmkitError, LeftError."""
-    heard = None if voice is None else reader.hear(voice, "the voice")
+    heard = None if voice is None else reader.hear(voice, "the voice", said)
+    if voice is not None and reader.reading.goes_on and not said:
+        said = reader.words_in(voice, "the voice")
     if heard is not None:
         yield Said(f"the first {heard.shape[1] / reader.lm.spec.frame_rate:.1f} s are heard")
 
