@@ -17,6 +17,7 @@ PIECES = {
     "codecs_long",
     "codecs_hubert",
     "decoding_peers",
+    "decoding_training",
     "vocoder_plain",
 }
 

@@ -99,8 +99,10 @@ def served(run: Path) -> Iterator[str]:
     words = [sys.executable, "-m", "slmkit", "serve", str(run), "--port=0"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as serving:
         assert serving.stdout is not None
-        yield serving.stdout.readline().split()[0] + "/"
-        serving.terminate()
+        try:
+            yield serving.stdout.readline().split()[0] + "/"
+        finally:
+            serving.terminate()
 
 
 def first_audio(browser: Browser, address: str, file: Path) -> float:

@@ -38,6 +38,16 @@ def model(decoding: str = "ar-nar", backbone: str = "valle", **sizes: Any) -> Sp
     return lm
 
 
+def answers_alone_as_in_a_batch(lm: SpeechLM) -> None:
+    asked = [each[:2] for each in examples()]
+    sampling = Sampling(most=40, stop=("<eoa>",), seed=5)
+    together = complete(lm, asked, sampling)
+    for row, prompt in enumerate(asked):
+        (alone,) = complete(lm, [prompt], sampling, [row])
+        found = [p.codes.tolist() for p in alone if isinstance(p, Speech)]
+        assert found == [p.codes.tolist() for p in together[row] if isinstance(p, Speech)]
+
+
 def example(text: str, frames: int, heard: int, seed: int) -> list[Any]:
     draw = np.random.default_rng(seed)
     voice, said = (draw.integers(0, 9, (3, n)) for n in (heard, frames))
@@ -235,14 +245,7 @@ def test_a_symbol_stands_where_it_is_said(backbone: str) -> None:
 
 @pytest.mark.parametrize("decoding", ["ar-nar", "flat"])
 def test_a_llama_that_keeps_step_speaks_alone_as_in_a_batch(decoding: str) -> None:
-    lm = model(decoding, "llama", text_stride=3.0)
-    asked = [each[:2] for each in examples()]
-    sampling = Sampling(most=40, stop=("<eoa>",), seed=5)
-    together = complete(lm, asked, sampling)
-    for row, prompt in enumerate(asked):
-        (alone,) = complete(lm, [prompt], sampling, [row])
-        found = [p.codes.tolist() for p in alone if isinstance(p, Speech)]
-        assert found == [p.codes.tolist() for p in together[row] if isinstance(p, Speech)]
+    answers_alone_as_in_a_batch(model(decoding, "llama", text_stride=3.0))
 
 
 @pytest.mark.parametrize(
@@ -262,11 +265,4 @@ def test_odd_sizes_are_refused(options: dict[str, Any]) -> None:
 
 
 def test_answers_do_not_depend_on_what_else_is_asked() -> None:
-    lm = model()
-    asked = [each[:2] for each in examples()]
-    sampling = Sampling(most=40, stop=("<eoa>",), seed=5)
-    together = complete(lm, asked, sampling)
-    for row, prompt in enumerate(asked):
-        (alone,) = complete(lm, [prompt], sampling, [row])
-        found = [p.codes.tolist() for p in alone if isinstance(p, Speech)]
-        assert found == [p.codes.tolist() for p in together[row] if isinstance(p, Speech)]
+    answers_alone_as_in_a_batch(model())

@@ -82,7 +82,8 @@ def _measured(name: str) -> str:
     for section in re.split(r"^## ", README.read_text(), flags=re.MULTILINE)[1:]:
         title = section.splitlines()[0]
         if f"recipes/{name}.yaml" in section:
-            return f"## Measured\n\nIts figures stand under [benchmarks](../benchmarks.md#{title})."
+            place = f"../benchmarks.md#{title.lower().replace(' ', '-')}"
+            return f"## Measured\n\nIts figures stand under [benchmarks]({place})."
     return ""
 
 

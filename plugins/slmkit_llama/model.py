@@ -191,9 +191,9 @@ class Llama(nn.Module, Backbone):
                 for tensor in held.values():
                     # a CUDA graph writes into it, and knows it by its place
                     torch._dynamo.mark_static_address(tensor)
-        return (
-            {**state, "prefix": torch.zeros_like(state["position"])} if self.reads_prefix else state
-        )
+        if self.reads_prefix:
+            return {**state, "prefix": torch.zeros_like(state["position"])}
+        return state
 
     @torch.no_grad()
     def step(

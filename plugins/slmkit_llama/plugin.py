@@ -1,5 +1,6 @@
 """The lean Llama backbone."""
 
+import math
 from dataclasses import dataclass
 
 from slmkit.api import Can, Declaration, hookimpl, option
@@ -28,8 +29,8 @@ class LlamaOptions:
     )
 
     def __post_init__(self) -> None:
-        if not self.text_stride >= 0:
-            raise ValueError("text_stride is at least 0")
+        if not 0 <= self.text_stride < math.inf:
+            raise ValueError("text_stride is a number of at least 0")
 
 
 @hookimpl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from slmkit.api import Can, Declaration, hookimpl, option
@@ -30,8 +31,8 @@ class ValleOptions:
             raise ValueError("width / heads is an even number")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout lies in [0, 1)")
-        if not self.text_stride > 0:
-            raise ValueError("text_stride is above 0")
+        if not 0 < self.text_stride < math.inf:
+            raise ValueError("text_stride is a number above 0")
 
 
 @hookimpl

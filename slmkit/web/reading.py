@@ -21,10 +21,12 @@ def read(
     """Say a text; `voice` [n] is at the tokenizer's rate, `said` what it says, for models that go
     on from it. What fails is drawn anew, as by `slmkit speak`. Raises SlmkitError, LeftError."""
     heard = None if voice is None else reader.hear(voice, "the voice", said)
+    told = ""
     if voice is not None and reader.reading.goes_on and not said:
         said = reader.words_in(voice, "the voice")
+        told = f"; the judge hears '{said}'"
     if heard is not None:
-        yield Said(f"the first {heard.shape[1] / reader.lm.spec.frame_rate:.1f} s are heard")
+        yield Said(f"the first {heard.shape[1] / reader.lm.spec.frame_rate:.1f} s are heard{told}")
 
     def stays(row: int, pieces: Sequence[Segment]) -> bool:
         visit.check()

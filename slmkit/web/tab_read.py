@@ -25,7 +25,7 @@ def read_tab(reader: Reader) -> None:
                 text = gr.Textbox(label="Text", elem_id="read-text", lines=3)
                 voice = sound_in("Voice", "read-voice", visible=takes_voice)
                 said = gr.Textbox(
-                    label="What the voice says",
+                    label="What the voice says (left empty: what the judge hears)",
                     elem_id="read-said",
                     visible=takes_voice and goes_on,
                 )
