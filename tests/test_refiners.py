@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from slmkit_decoding.plugin import SoundStormOptions
+from slmkit_decoding.sounds import UNKNOWN
 from slmkit_decoding.soundstorm import SoundStorm
 from torch import Tensor, nn
 
@@ -35,25 +36,54 @@ def world(seed: int, count: int) -> tuple[list[Draft], list[np.ndarray]]:
     return drafts, codes
 
 
-@pytest.mark.parametrize("name", ["valle-nar", "soundstorm"])
-def test_it_learns_to_keep_a_voice(name: str) -> None:
+def learnt(name: str, steps: int) -> Refiner:
     torch.manual_seed(0)
     refiner = build("refiner", name, SMALL, spec=SPEC, given=1, words=3)
     optimizer = torch.optim.AdamW(refiner.parameters(), lr=4e-3)
     refiner.train()
-    for step in range(150):
+    for step in range(steps):
         optimizer.zero_grad()
         refiner.loss(*world(step, 16), torch.Generator().manual_seed(step)).backward()
         optimizer.step()
     refiner.eval()
+    return refiner
+
+
+def right(refiner: Refiner, drafts: Sequence[Draft], codes: Sequence[np.ndarray]) -> float:
+    found = refiner.refine(drafts, draws(len(drafts)))
+    return float(np.mean([a == b for a, b in zip(found, codes, strict=True)]))
+
+
+@pytest.mark.parametrize("name", ["valle-nar", "soundstorm"])
+def test_it_learns_to_keep_a_voice(name: str) -> None:
+    refiner = learnt(name, 150)
     drafts, codes = world(9999, 32)
-    found = refiner.refine(drafts, draws(32))
-    right = np.mean([a == b for a, b in zip(found, codes, strict=True)])
+    heard = right(refiner, drafts, codes)
     deaf = [Draft(d.text, d.prompt[:, :0], d.coarse) for d in drafts]
-    control = refiner.refine(deaf, draws(32))
-    guessed = np.mean([a == b for a, b in zip(control, codes, strict=True)])
-    assert right > 0.9
-    assert guessed < right - 0.1, "without the voice it can only guess"
+    assert heard > 0.9
+    assert right(refiner, deaf, codes) < heard - 0.1, "without the voice it can only guess"
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_training_masks_what_a_pass_finds_masked(
+    steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refiner = SoundStorm(SoundStormOptions(**SMALL, steps=steps), SPEC, 1, 3)
+    told, seen = refiner._hidden_states, []
+
+    def spy(codes: Tensor, real: Tensor) -> Tensor:
+        seen.extend(tuple(row) for row in (codes == UNKNOWN).sum(dim=2).tolist())
+        return told(codes, real)
+
+    monkeypatch.setattr(refiner, "_hidden_states", spy)
+    drafts, codes = world(0, 4)  # they have a prompt, so that none lends its beginning
+    refiner.refine(drafts, draws(4))
+    asked = set(seen)
+    seen.clear()
+    for step in range(40):
+        refiner.loss(drafts, codes, torch.Generator().manual_seed(step))
+    assert set(seen) == asked
+    assert len(asked) == steps + 1, "so many passes over the second codebook, one over the third"
 
 
 class Forgets(SoundStorm):

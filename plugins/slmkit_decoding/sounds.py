@@ -17,6 +17,12 @@ from slmkit.api import Draft
 UNKNOWN = -1
 """A code that is not there yet."""
 
+PREFIX_CHANCE = 0.5
+"""How often an utterance without a prompt lends its own beginning as one."""
+
+PREFIX_SHARE = (0.25, 0.5)
+"""... and how much of itself (the published code's prefix mode 1)."""
+
 
 @dataclass(eq=False)
 class Sounds:
@@ -84,6 +90,20 @@ def embed_known(tables: nn.ModuleList, codes: Tensor) -> Tensor:
     return total
 
 
-def one_of(count: int, draw: torch.Generator) -> int:
-    """A number below `count`."""
-    return int(torch.randint(count, (), generator=draw))
+def lend_beginnings(sounds: Sounds, draw: torch.Generator) -> None:
+    """Let some utterances that have no prompt give their own first frames for one."""
+    least, most = PREFIX_SHARE
+    for row, target in enumerate(sounds.target):
+        frames = int(target.sum())
+        if bool(target[0]) and float(torch.rand((), generator=draw)) < PREFIX_CHANCE:
+            share = least + (most - least) * float(torch.rand((), generator=draw))
+            sounds.target[row, : int(share * frames)] = False
+
+
+def early(count: int, draw: torch.Generator) -> int:
+    """Which of so many codebooks is learnt at a step, from 0: number n n-th as often as the first.
+
+    Published refiners draw them evenly; but on the first ones all later ones build, and of them
+    more can be known.
+    """
+    return int(torch.multinomial(1 / torch.arange(1, count + 1), 1, generator=draw))

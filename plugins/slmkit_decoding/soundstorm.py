@@ -16,16 +16,17 @@ from torch.nn import functional as F
 from slmkit.api import CodeSpec, Draft, Refiner
 from slmkit_decoding.conformer import Conformer
 from slmkit_decoding.plugin import SoundStormOptions
-from slmkit_decoding.sounds import UNKNOWN, Sounds, embed_known, one_of
+from slmkit_decoding.sounds import UNKNOWN, Sounds, early, embed_known, lend_beginnings
 
 
 class SoundStorm(nn.Module, Refiner):
     """A conformer that fills in masked codes (Borsos et al. 2023).
 
-    In training a random beginning is given, in a random codebook a share of the codes behind it is
-    masked, and in those after it all are. In generation the first fine codebook is filled over
-    `steps` passes, the surest codes first, by MaskGIT's cosine schedule (Chang et al. 2022); each
-    further one in a single pass. What is said is heard in the coarse codes: it takes no text.
+    In generation the first fine codebook is filled over `steps` passes, the surest codes first, by
+    MaskGIT's cosine schedule (Chang et al. 2022); each further one in a single pass. Training masks
+    what such a pass finds masked: of the first a share, of the one that is due all, and all of
+    those after it (published: a share of any; whole masks teach more in a step). What is said is
+    heard in the coarse codes: it takes no text.
     """
 
     def __init__(self, options: SoundStormOptions, spec: CodeSpec, given: int, words: int) -> None:
@@ -45,13 +46,13 @@ class SoundStorm(nn.Module, Refiner):
         self, drafts: Sequence[Draft], codes: Sequence[np.ndarray], draw: torch.Generator
     ) -> Tensor:
         sounds = Sounds.of(drafts, len(self.codes), self.masks.device, codes)
-        level = one_of(len(self.projections), draw)
-        due = _hidden(sounds.target, draw)
+        lend_beginnings(sounds, draw)
+        level = early(len(self.projections), draw)
+        due = sounds.target if level else self._masked(sounds.target, draw)
         wanted = sounds.codes[:, self.given + level][due]
         shown = sounds.codes.clone()
         shown[:, self.given + level].masked_fill_(due, UNKNOWN)
-        later = _behind_first(sounds.target, due)
-        shown[:, self.given + level + 1 :].masked_fill_(later[:, None], UNKNOWN)
+        shown[:, self.given + level + 1 :].masked_fill_(sounds.target[:, None], UNKNOWN)
         scores = self.projections[level](self._hidden_states(shown, sounds.real)[due])
         return F.cross_entropy(scores.float(), wanted)
 
@@ -64,11 +65,26 @@ class SoundStorm(nn.Module, Refiner):
         if not bool(sounds.target.any()):
             return sounds.targets()
         for turn in range(self.options.steps):
-            share = math.cos(math.pi / 2 * (turn + 1) / self.options.steps)
-            self._fill(sounds, 0, share, draws)
+            self._fill(sounds, 0, self._share(turn + 1), draws)
         for level in range(1, len(self.projections)):
             self._fill(sounds, level, 0.0, None)
         return sounds.targets()
+
+    def _share(self, turn: int) -> float:
+        """What of the first fine codebook is still masked before a pass, the first being 0."""
+        return math.cos(math.pi / 2 * turn / self.options.steps)
+
+    def _masked(self, target: Tensor, draw: torch.Generator) -> Tensor:
+        """Frames [b, n] as one of the passes over the first fine codebook finds them masked, and
+        one at least."""
+        masked = torch.zeros_like(target)
+        for row, mask in enumerate(target):
+            frames = mask.nonzero()[:, 0]
+            turn = int(torch.randint(self.options.steps, (), generator=draw))
+            count = max(1, math.floor(self._share(turn) * len(frames)))
+            order = torch.randperm(len(frames), generator=draw).to(frames.device)
+            masked[row, frames[order[:count]]] = True
+        return masked
 
     def _fill(
         self, sounds: Sounds, level: int, share: float, draws: Sequence[torch.Generator] | None
@@ -104,22 +120,3 @@ class SoundStorm(nn.Module, Refiner):
         for layer in self.layers:
             x = layer(x, real)
         return x
-
-
-def _hidden(target: Tensor, draw: torch.Generator) -> Tensor:
-    """Which frames [b, n] are masked: behind a random beginning a share by the cosine schedule, and
-    one at least."""
-    hidden = torch.zeros_like(target)
-    for row, mask in enumerate(target):
-        frames = mask.nonzero()[:, 0]
-        rest = frames[one_of(max(1, len(frames)), draw) if len(frames) else 0 :]
-        angle = math.pi / 2 * float(torch.rand((), generator=draw))
-        count = max(1, round(math.cos(angle) * len(rest)))
-        order = torch.randperm(len(rest), generator=draw).to(rest.device)
-        hidden[row, rest[order[:count]]] = True
-    return hidden
-
-
-def _behind_first(target: Tensor, due: Tensor) -> Tensor:
-    """The target frames [b, n] from the first masked one on."""
-    return target & (due.cumsum(dim=1) > 0)

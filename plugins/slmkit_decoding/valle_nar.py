@@ -15,13 +15,7 @@ from torch.nn import functional as F
 
 from slmkit.api import CodeSpec, Draft, Refiner
 from slmkit_decoding.plugin import ValleNarOptions
-from slmkit_decoding.sounds import UNKNOWN, Sounds, embed_known, one_of
-
-PREFIX_CHANCE = 0.5
-"""How often an utterance without a prompt lends its own beginning as one."""
-
-PREFIX_SHARE = (0.25, 0.5)
-"""... and how much of itself (the published code's prefix mode 1)."""
+from slmkit_decoding.sounds import UNKNOWN, Sounds, early, embed_known, lend_beginnings
 
 
 class ValleNar(nn.Module, Refiner):
@@ -54,8 +48,8 @@ class ValleNar(nn.Module, Refiner):
         self, drafts: Sequence[Draft], codes: Sequence[np.ndarray], draw: torch.Generator
     ) -> Tensor:
         sounds = Sounds.of(drafts, len(self.codes), self.norm.device, codes)
-        _lend_beginnings(sounds, draw)
-        stage = one_of(len(self.projections), draw)
+        lend_beginnings(sounds, draw)
+        stage = early(len(self.projections), draw)
         scores = self._scores(sounds, stage)[sounds.target]
         return F.cross_entropy(scores.float(), sounds.codes[:, self.given + stage][sounds.target])
 
@@ -141,13 +135,3 @@ def sinusoids(steps: int, like: Tensor) -> Tensor:
     rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
     angles = torch.arange(steps)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1).to(like)
-
-
-def _lend_beginnings(sounds: Sounds, draw: torch.Generator) -> None:
-    """Let some utterances that have no prompt give their own first frames for one."""
-    least, most = PREFIX_SHARE
-    for row, target in enumerate(sounds.target):
-        frames = int(target.sum())
-        if bool(target[0]) and float(torch.rand((), generator=draw)) < PREFIX_CHANCE:
-            share = least + (most - least) * float(torch.rand((), generator=draw))
-            sounds.target[row, : int(share * frames)] = False

@@ -1,6 +1,6 @@
 """The transcriber `ctc-mini`: one that knows the synthesized world, with its weights.
 
-`recipes/speechtokenizer.yaml`, profile `mini`, made them; `mini/README.md` says of what.
+`recipes/speechgpt.yaml` made them (slot `judge`); `mini/README.md` says of what.
 """
 
 from __future__ import annotations

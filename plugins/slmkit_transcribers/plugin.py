@@ -49,7 +49,7 @@ def slmkit_transcribers() -> list[Declaration]:
             name="ctc-mini",
             summary="a ctc that slmkit carries: it knows the corpus spoken-qa, and little else",
             target="slmkit_transcribers.mini:CtcMini",
-            source="CTC (Graves et al. 2006); recipes/speechtokenizer.yaml, profile mini",
+            source="CTC (Graves et al. 2006); recipes/speechgpt.yaml, slot judge",
             can=Can(sample_rate=16000, teaches=True),
         ),
         Declaration(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from slmkit.api import MisfitError, Segments, Speech, StageContext, Tokenizer
@@ -41,8 +42,8 @@ def evaluate(options: EvaluateTtsOptions, context: StageContext) -> None:
     utterances = load_manifest(context.read("manifest") / "manifest.jsonl")
     lm, tokenizer = load_lm(context.read("lm")), context.part("tokenizer")
     check_codes(lm, tokenizer, store)
-    goes_on = Reading.load(context.read("lm")).goes_on
-    asked, cases = cases_of(options, utterances, store, lm.vocabulary, goes_on)
+    reading = Reading.load(context.read("lm"))
+    asked, cases = cases_of(options, utterances, store, lm.vocabulary, reading.goes_on)
     ear = Ear(tokenizer, context.part("judge"), context.part("voices"))
     for case in cases:
         ear.meet(case)
@@ -52,7 +53,7 @@ def evaluate(options: EvaluateTtsOptions, context: StageContext) -> None:
     truths = [Attempt(asked.codes(case.utterance), None, 1) for case in cases]
     copies = ear.judge_all(cases, truths)
     answers = [[Speech(each.attempt.codes)] for each in first if len(each.wav)]
-    sampling, split = sampling_of(options, lm, context.seed), options.split
+    sampling, split = sampling_of(options, lm, prompts, context.seed), options.split
     together = [prompts[row % len(prompts)] for row in range(options.together)]
     kept = keep_sounds(first if options.draws == 1 else best, copies, options, ear.rate, context)
     rows = [*figures(first, "", split), *failures(first, "", split)]
@@ -119,7 +120,7 @@ def spoken_draws(
     limits = limits_of(options, lm, cases)
     draws = []
     for draw in range(options.draws):
-        sampling = sampling_of(options, lm, context.seed + draw * ANOTHER_DRAW)
+        sampling = sampling_of(options, lm, prompts, context.seed + draw * ANOTHER_DRAW)
         title = f"speaking, draw {draw + 1}" if options.draws > 1 else "speaking"
         with context.progress(title, len(prompts)) as progress:
             settings = options.batch, options.retries, progress
@@ -135,14 +136,19 @@ def limits_of(options: EvaluateTtsOptions, lm: SpeechLM, cases: Sequence[Case]) 
     return [round(min(s, options.longest_seconds) * lm.spec.frame_rate) for s in seconds]
 
 
-def sampling_of(options: EvaluateTtsOptions, lm: SpeechLM, seed: int) -> Sampling:
-    """The settings, with as many steps as the longest speech may take in this layout."""
+def sampling_of(
+    options: EvaluateTtsOptions, lm: SpeechLM, prompts: Sequence[Segments], seed: int
+) -> Sampling:
+    """The settings, with as many steps as the longest speech may take in this layout behind the
+    longest voice from which it goes on."""
     frames = round(options.longest_seconds * lm.spec.frame_rate)
+    every = chain.from_iterable(prompts)
+    begun = [s.codes.shape[1] for s in every if isinstance(s, Speech) and not s.ends]
     return Sampling(
         temperature=options.temperature,
         top_k=options.top_k,
         top_p=options.top_p,
-        most=longest_speech(lm, frames) + 1,
+        most=longest_speech(lm, frames, max(begun, default=0)) + 1,
         stop=(STOP,),
         refine_frames=options.refine_frames,
         seed=seed,

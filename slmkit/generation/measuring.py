@@ -84,9 +84,15 @@ def throughput(
             yield plain(name, split, speed, len(prompts), "s/s", "higher")
 
 
-def longest_speech(lm: SpeechLM, frames: int) -> int:
-    """Steps that so many frames of speech take, whatever stands around them."""
-    return lm.lay([Speech(np.zeros((lm.spec.codebooks, frames), dtype=np.int64))]).steps
+def longest_speech(lm: SpeechLM, frames: int, begun: int = 0) -> int:
+    """Steps that so many frames of speech take, whatever stands around them, going on from `begun`
+    others: a layout that gives one codebook after another says those again."""
+
+    def steps(count: int, ends: bool = True) -> int:
+        codes = np.zeros((lm.spec.codebooks, count), dtype=np.int64)
+        return lm.lay([Speech(codes, ends=ends)]).steps
+
+    return steps(begun + frames) - (steps(begun, False) - steps(0, False) if begun else 0)
 
 
 def plain(

@@ -110,7 +110,8 @@ class Reader:
                 raise DataError(f"there is nothing to say: the model reads no word in {text!r}")
         self._check_said(voice, said)
         frames = round(seconds * self.lm.spec.frame_rate)
-        steps = longest_speech(self.lm, frames) + 2
+        begun = voice.shape[1] if voice is not None and self.reading.goes_on else 0
+        steps = longest_speech(self.lm, frames, begun) + 2
         best = self.reading.ends_at_best
         sampling = replace(sampling, most=steps, stop=(self.reading.stop,), ends_at_best=best)
         prompts = [self.reading.question(text, voice, said) for text in texts]
