@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from slmkit_tts import compare as comparing
-from slmkit_tts.cases import Case, cases_of
+from slmkit_tts.cases import Case, cases_of, questions
 from slmkit_tts.drawing import COLOURS, HATCHES, INK, LINES, MARKERS, draw_bars, draw_courses
 from slmkit_tts.evaluate import check_codes
 from slmkit_tts.figured import failures, figures, items, paired_items
@@ -108,6 +108,19 @@ def test_several_splits_come_in_turn_and_lend_each_other_strangers(store: TokenS
     for case in whole:
         if case.voice:
             assert case.voice.split == case.utterance.split
+
+
+def test_a_voice_that_is_not_told_is_still_compared_with(store: TokenStore) -> None:
+    untold = EvaluateTtsOptions(tell_voice=False)
+    of, cases = cases_of(untold, CORPUS, store, Vocabulary(TEXT))
+    assert cases == asked(store), "the same texts, voices and strangers"
+    heard = [
+        any(isinstance(segment, Speech) for segment in question)
+        for question in questions(untold, of, cases)
+    ]
+    assert not any(heard)
+    told = questions(EvaluateTtsOptions(), of, cases)
+    assert [len(q) == 2 for q in told] == [c.voice is not None for c in cases]
 
 
 def test_a_short_prompt_is_better_than_none_where_it_is_asked_for(store: TokenStore) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from slmkit.api import SpeakerEncoder
+from slmkit.api import CodeSpec, MisfitError, SpeakerEncoder
 from slmkit.data.audio import resampled
 from slmkit.data.batches import pad_wavs
 from slmkit.host import build, host
@@ -24,17 +24,17 @@ from slmkit_spoken_qa.espeak import Espeak
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 FOLDERS = sorted(PLUGINS.glob("*/mini"))
 CODECS = ("encodec-mini", "speechtokenizer-mini")
-HIGH, LOW = "en-us+f2", "en-us+m3"
+HIGH, LOW, TAUGHT = "en-us+f2", "en-us+m3", "en-us+f3"  # HIGH stands in no training
 SAID = ("what is three plus five", "what is the opposite of cold", "which is smaller twelve or six")
 MEGABYTE = 1e6
 
 
 @pytest.fixture(scope="module")
 def spoken() -> Mapping[str, list[torch.Tensor]]:
-    """Each text in two voices, 16 kHz."""
+    """Each text in three voices, 16 kHz."""
     espeak = Espeak()
     voices = {}
-    for voice in (HIGH, LOW):
+    for voice in (HIGH, LOW, TAUGHT):
         heard = [espeak.speak(text, voice) for text in SAID]
         waves = [resampled(each.samples / 32768, each.sample_rate, 16000) for each in heard]
         voices[voice] = [torch.from_numpy(wav) for wav in waves]
@@ -59,8 +59,9 @@ def embedding(wav: torch.Tensor) -> np.ndarray:
 
 def test_every_carried_part_is_known() -> None:
     names = {f"{part.kind} {part.name}" for part in host().parts() if part.name.endswith("-mini")}
-    assert names == {"tokenizer encodec-mini", "tokenizer speechtokenizer-mini",
-                     "transcriber ctc-mini"}  # fmt: skip
+    assert names == {"tokenizer encodec-mini", "tokenizer mel-km-mini",
+                     "tokenizer speechtokenizer-mini", "transcriber ctc-mini",
+                     "vocoder unit-hifigan-mini"}  # fmt: skip
     assert len(FOLDERS) == len(names)
 
 
@@ -102,3 +103,28 @@ def test_a_copy_says_the_same_in_the_same_voice(
             assert judge.transcribe(wav[None], ends) == [text]
             heard += judge.transcribe(copy[None], ends)
     assert jiwer.wer([*SAID, *SAID], heard) <= 0.5
+
+
+def test_units_are_spoken_in_the_voice_that_is_asked_for(
+    spoken: Mapping[str, list[torch.Tensor]],
+) -> None:
+    units = build("tokenizer", "mel-km-mini", {})
+    vocoder = build("vocoder", "unit-hifigan-mini", {}, spec=units.spec)
+    judge = build("transcriber", "ctc-mini", {})
+    heard = []
+    for voice, other in ((TAUGHT, LOW), (LOW, TAUGHT)):
+        asked, unasked = [], []
+        for wav in spoken[voice]:
+            codes = units.encode(wav[None], torch.tensor([len(wav)]))
+            said, lengths = vocoder.synthesize(codes, vocoder.voice(voice)[None])
+            strange, _ = vocoder.synthesize(codes, vocoder.voice(other)[None])
+            asked.append(embedding(said[0]) @ embedding(wav))
+            unasked.append(embedding(strange[0]) @ embedding(wav))
+            heard += judge.transcribe(said, lengths)
+        assert np.mean(asked) > np.mean(unasked) + 0.05, (asked, unasked)
+    assert jiwer.wer([*SAID, *SAID], heard) <= 0.5
+
+
+def test_the_vocoder_refuses_units_that_it_does_not_know() -> None:
+    with pytest.raises(MisfitError, match="400 units of mel-km-mini"):
+        build("vocoder", "unit-hifigan-mini", {}, spec=CodeSpec(16000, 320, (500,)))

@@ -49,7 +49,7 @@ MEASURED = {
     },
     "uslm": {
         f"{name}{metric}"
-        for name in ("", "new-voice/", "chunks/")
+        for name in ("", "new-voice/", "unprompted/", "chunks/")
         for metric in ("wer", "similarity", "failed", "weights/refiner")
     },
     "unit-hifigan": {

@@ -55,6 +55,13 @@ class UnitHifiGanOptions:
         return replace(base, conditioning=taken, needs=() if self.voice else taken)
 
 
+@dataclass
+class UnitHifiGanMiniOptions:
+    """Who speaks."""
+
+    voice: str | None = option("en-us", "the voice where nobody asks for one; slmkit carries nine")
+
+
 @hookimpl
 def slmkit_vocoders() -> list[Declaration]:
     return [
@@ -65,5 +72,20 @@ def slmkit_vocoders() -> list[Declaration]:
             options=UnitHifiGanOptions,
             can=Can(codebooks=1, deduplicated=True, streaming=True),
             source="Polyak et al. 2021; Lee et al. 2022 (fairseq's CodeHiFiGAN)",
-        )
+        ),
+        Declaration(
+            name="unit-hifigan-mini",
+            summary="a unit-hifigan that slmkit carries, for mel-km-mini: nine voices, and others",
+            target="slmkit_hifigan.mini:UnitHifiGanMini",
+            options=UnitHifiGanMiniOptions,
+            can=Can(
+                codebooks=1,
+                sample_rate=16000,
+                frame_rate=50.0,
+                deduplicated=True,
+                streaming=True,
+                conditioning=("speaker-embedding",),
+            ),
+            source="Polyak et al. 2021; recipes/unit-hifigan.yaml",
+        ),
     ]

@@ -95,6 +95,19 @@ def slmkit_tokenizers() -> list[Declaration]:
             source="HuBERT's first iteration (Hsu et al. 2021): k-means of MFCC and deltas",
         ),
         Declaration(
+            name="mel-km-mini",
+            summary="mel-km that slmkit carries, fitted: unit-hifigan-mini speaks its units",
+            target="slmkit_mel.mini:MelKmMini",
+            can=Can(
+                codebooks=1,
+                codebook_size=400,
+                sample_rate=SAMPLE_RATE,
+                frame_rate=50.0,
+                causal=False,
+            ),
+            source="Hsu et al. 2021; recipes/unit-hifigan.yaml",
+        ),
+        Declaration(
             name="mel-rvq",
             summary="residual k-means of log-mel frames, heard by Griffin-Lim; fitted in seconds",
             target="slmkit_mel.mel_rvq:MelRvq",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 
-from slmkit.api import DataError, Segment, Utterance
+from slmkit.api import DataError, Segments, Utterance
 from slmkit.data.store import TokenStore
 from slmkit.lm.vocabulary import Vocabulary
 from slmkit_tts.examples import Spoken, spoken
@@ -63,9 +63,9 @@ def cases_of(
     return splits[0], found
 
 
-def question(of: Spoken, case: Case) -> list[Segment]:
-    """How a model is asked for it."""
-    return of.question(case.utterance, case.voice)
+def questions(options: EvaluateTtsOptions, of: Spoken, cases: Sequence[Case]) -> list[Segments]:
+    """How a model is asked for each."""
+    return [of.question(c.utterance, c.voice if options.tell_voice else None) for c in cases]
 
 
 def _in_turn(

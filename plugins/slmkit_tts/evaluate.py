@@ -21,7 +21,7 @@ from slmkit.lm.reading import Reading
 from slmkit.lm.saving import load_lm
 from slmkit.lm.speechlm import SpeechLM
 from slmkit.training.keeping import kept_in
-from slmkit_tts.cases import Case, cases_of, question
+from slmkit_tts.cases import Case, cases_of, questions
 from slmkit_tts.examples import STOP, Spoken
 from slmkit_tts.figured import failures, figures, items, paired_items
 from slmkit_tts.judging import Ear, Said, best_of
@@ -47,7 +47,7 @@ def evaluate(options: EvaluateTtsOptions, context: StageContext) -> None:
     ear = Ear(tokenizer, context.part("judge"), context.part("voices"))
     for case in cases:
         ear.meet(case)
-    prompts: list[Segments] = [question(asked, case) for case in cases]
+    prompts = questions(options, asked, cases)
     draws = spoken_draws(options, context, lm, cases, prompts, ear)
     first, best = draws[0], best_of(draws)
     truths = [Attempt(asked.codes(case.utterance), None, 1) for case in cases]
@@ -90,7 +90,7 @@ def course(
     found = []
     for step, place in kept_in(context.read("lm").parent) if cases else ():
         lm = load_lm(place)
-        prompts: list[Segments] = [question(asked, case) for case in cases]
+        prompts = questions(options, asked, cases)
         (said,) = spoken_draws(replace(options, draws=1), context, lm, cases, prompts, ear)
         wer = bootstrap([each.errors for each in said], [each.words for each in said])
         found.append({"step": step, "wer": [100 * figure for figure in wer], "n": len(said)})

@@ -34,6 +34,9 @@ class EvaluateTtsOptions:
     batch: int = option(25, "texts spoken side by side")
     timed: int = option(5, "texts spoken once more, alone, to take the time")
     prompt_seconds: float = option(1.0, "at most so much of the same voice stands before; 0: none")
+    tell_voice: bool = option(
+        True, "false: the model is not given the voice to which it is compared, as a control"
+    )
     longest_seconds: float = option(6.0, "speech that has not ended by then is cut off")
     seconds_per_symbol: float = option(
         0.25,

@@ -50,6 +50,7 @@ def card(
     profile = f", profile `{run['profile']}`" if run["profile"] else ""
     machine = run["machine"]
     gpus = ", ".join(machine["gpus"]) or "no GPU"
+    cores = "1 core" if machine["cores"] == 1 else f"{machine['cores']} cores"
     rows = "\n".join(
         f"| {r.metric} | {r.split} | {r.value:.4g} {r.unit} | {r.low:.4g} to {r.high:.4g} | {r.n} |"
         for r in results
@@ -67,7 +68,7 @@ A {part["kind"]} of slmkit: `slmkit show {part["name"]}`. Weights are in half pr
 ## How it was made
 
 Recipe `{run["recipe_file"]}`{profile}, slot `{slot}`, seed {run["recipe"]["seed"]}; the whole run
-took {minutes:.0f} minutes on {machine["cpu"]}, {machine["cores"]} cores, {gpus}; slmkit
+took {minutes:.0f} minutes on {machine["cpu"]}, {cores}, {gpus}; slmkit
 {run["versions"]["slmkit"]}, torch {run["versions"]["torch"]}.
 
 ## What it measured
