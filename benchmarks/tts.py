@@ -1,0 +1,97 @@
+"""Bars of zero-shot text to speech: `python -m benchmarks.tts [USLM_RUN] [ZERO_SHOT_RUN]`.
+
+Reads finished runs (default `runs/uslm` and, where it is there, `runs/zero-shot-tts`). It trains
+nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.rows import Row, publish
+from benchmarks.speechgpt import Results, measured, results_of
+from slmkit.data.intervals import paired_difference
+
+DESIGNS = ("acoustic", "hierarchical", "unified")
+
+
+def uslm(run: Path) -> Iterator[Row]:
+    """The recipe `uslm`: what is said, in whose voice, how fast."""
+    about, results = json.loads((run / "run.json").read_text()), results_of(run)
+    seconds = sum(stage["seconds"] for stage in about["stages"])
+    yield Row("uslm: training and evaluation after the install", seconds / 60, "min", 20)
+    yield from measured(results, "uslm: WER, known voices", "wer", "test", 15)
+    yield from measured(results, "uslm: WER of the copies", "wer/copy", "test", None)
+    new = "new-voice/wer"
+    yield from measured(results, "uslm: WER, a new voice", new, "test-voice", None)
+    nearer = "nearer-to-prompt"
+    yield from measured(
+        results, "uslm: nearer to the prompt, known voices", nearer, "test", 90, "at least"
+    )
+    what = "uslm: nearer to the prompt, copies"
+    yield from measured(results, what, f"{nearer}/copy", "test", None)
+    heard, deaf = (scores(run, about, stage) for stage in ("say", "say-unprompted"))
+    ids = sorted(heard.keys() & deaf.keys())
+    gain = paired_difference([heard[id] for id in ids], [deaf[id] for id in ids])
+    value, low, high = gain
+    what = "uslm: similarity above that of the model without a prompt"
+    yield Row(what, value, "", 0, "at least", low, high, len(ids))
+    yield from measured(results, "uslm: failures", "failed", "test", 2)
+    yield from measured(results, "uslm: real-time factor", "real-time-factor", "test", 0.5)
+    yield from together(results)
+    chunks = "chunks/wer"
+    yield from measured(results, "uslm: WER, refined every half second", chunks, "test", None)
+    for name in ("", "chunks/"):
+        what = f"uslm: first sound{', refined every half second' if name else ''}"
+        yield from measured(results, what, f"{name}first-frames", "test", None)
+
+
+def together(results: Results) -> Iterator[Row]:
+    """Eight texts at once beside one after the other."""
+    alone, eight = (results[f"throughput/batch-{size}", "test"]["value"] for size in (1, 8))
+    yield Row("uslm: batch of eight, times the throughput of one", eight / alone, "x", 3,
+              "at least", n=results["throughput/batch-8", "test"]["n"])  # fmt: skip
+
+
+def scores(run: Path, about: dict[str, Any], stage: str) -> dict[str, tuple[float, float]]:
+    """Each text's likeness to its prompt."""
+    (folder,) = (run / each["folder"] for each in about["stages"] if each["stage"] == stage)
+    items = json.loads((folder / "items.json").read_text())
+    return {each["id"]: tuple(each["scores"]["similarity"]) for each in items}
+
+
+def designs(run: Path) -> Iterator[Row]:
+    """The recipe `zero-shot-tts`: three designs of tokens at equal steps."""
+    results = results_of(run)
+    split = next(split for metric, split in results if metric == "unified/wer")
+    for name in DESIGNS:
+        for metric in ("wer", "wer/copy", "similarity"):
+            yield from measured(results, f"{name}: {metric}", f"{name}/{metric}", split, None)
+        for voices, bar in (("known-voices", 90), ("new-voices", 75)):
+            row, what = f"{name}/nearer-to-prompt/{voices}", f"{name}: nearer to the prompt"
+            due = bar if name == "unified" else None
+            found = measured(results, f"{what}, {voices}", row, split, due, "at least")
+            yield from found
+    for other in ("acoustic", "hierarchical"):
+        pair = f"{other}-less-unified/wer"
+        bar = 0 if other == "acoustic" else None
+        yield from measured(results, f"WER, {other} less unified", pair, split, bar, "at least")
+
+
+def main() -> None:
+    given = [Path(name) for name in sys.argv[1:]]
+    rows = list(uslm(given[0] if given else Path("runs/uslm")))
+    compared = given[1] if len(given) > 1 else Path("runs/zero-shot-tts")
+    if (compared / "results.json").exists():
+        rows += designs(compared)
+    else:
+        print(f"{compared}: no finished run; its bars are left out")
+    publish("tts", rows, "python -m benchmarks.tts")
+
+
+if __name__ == "__main__":
+    main()
