@@ -34,12 +34,7 @@ def uslm(run: Path) -> Iterator[Row]:
     )
     what = "uslm: nearer to the prompt, copies"
     yield from measured(results, what, f"{nearer}/copy", "test", None)
-    heard, deaf = (scores(run, about, stage) for stage in ("say", "say-unprompted"))
-    ids = sorted(heard.keys() & deaf.keys())
-    gain = paired_difference([heard[id] for id in ids], [deaf[id] for id in ids])
-    value, low, high = gain
-    what = "uslm: similarity above that of the model without a prompt"
-    yield Row(what, value, "", 0, "at least", low, high, len(ids))
+    yield from unprompted(run, about)
     yield from measured(results, "uslm: failures", "failed", "test", 2)
     yield from measured(results, "uslm: real-time factor", "real-time-factor", "test", 0.5)
     yield from together(results)
@@ -48,6 +43,18 @@ def uslm(run: Path) -> Iterator[Row]:
     for name in ("", "chunks/"):
         what = f"uslm: first sound{', refined every half second' if name else ''}"
         yield from measured(results, what, f"{name}first-frames", "test", None)
+
+
+def unprompted(run: Path, about: dict[str, Any]) -> Iterator[Row]:
+    """How much nearer to its prompts a model comes than when it does not hear them."""
+    if all(each["stage"] != "say-unprompted" for each in about["stages"]):
+        print("not measured in this run: the model without a prompt")
+        return
+    heard, deaf = (scores(run, about, stage) for stage in ("say", "say-unprompted"))
+    ids = sorted(heard.keys() & deaf.keys())
+    value, low, high = paired_difference([heard[id] for id in ids], [deaf[id] for id in ids])
+    what = "uslm: similarity above that of the model without a prompt"
+    yield Row(what, value, "", 0, "at least", low, high, len(ids))
 
 
 def together(results: Results) -> Iterator[Row]:
