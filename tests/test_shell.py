@@ -306,9 +306,9 @@ def complete(line: str, cwd: Path | None = None, shell: str = "bash") -> list[st
     [
         ("slmkit do", ["doctor"]),
         ("slmkit list tok", ["tokenizer"]),
-        ("slmkit show mel-", ["mel-distance", "mel-km", "mel-rvq"]),
+        ("slmkit show mel-", ["mel-distance", "mel-km", "mel-km-mini", "mel-rvq"]),
         ("slmkit run speechg", ["speechgpt", "speechgpt-digits"]),
-        ("slmkit encode -t mel-k", ["mel-km"]),
+        ("slmkit encode -t mel-r", ["mel-rvq"]),
         ("slmkit check slm", ["slmkit"]),
         ("slmkit new plugin mine --kind spe", ["speaker-encoder"]),
         ("slmkit completion z", ["zsh"]),
@@ -324,9 +324,9 @@ def test_a_shell_completes_runs(saved: Path) -> None:
 
 
 def test_fish_and_zsh_are_told_in_their_own_way() -> None:
-    assert complete("slmkit show mel-k", shell="fish") == ["mel-km"]
-    (line,) = complete("slmkit show mel-k", shell="zsh")
-    assert "mel-km" in line
+    assert complete("slmkit show mel-r", shell="fish") == ["mel-rvq"]
+    (line,) = complete("slmkit show mel-r", shell="zsh")
+    assert "mel-rvq" in line
 
 
 def test_completing_imports_nothing_heavy() -> None:
@@ -358,12 +358,12 @@ def test_the_lines_for_a_shell_call_back_into_slmkit(shell: str) -> None:
 
 
 def test_bash_takes_the_lines_and_completes_with_them(tmp_path: Path) -> None:
-    """In a real shell: what is completed for `slmkit show mel-k` is what Tab would put there."""
+    """In a real shell: what is completed for `slmkit show mel-r` is what Tab would put there."""
     (tmp_path / "slmkit").write_text(f'#!/bin/sh\nexec {sys.executable} -m slmkit "$@"\n')
     (tmp_path / "slmkit").chmod(0o755)
     script = """
 eval "$(slmkit completion bash 2>/dev/null)"
-COMP_WORDS=(slmkit show mel-k); COMP_CWORD=2
+COMP_WORDS=(slmkit show mel-r); COMP_CWORD=2
 $(complete -p slmkit | sed 's/.*-F \\([^ ]*\\).*/\\1/') slmkit
 echo "${COMPREPLY[@]}"
 """
@@ -374,7 +374,7 @@ echo "${COMPREPLY[@]}"
         text=True,
         env={**os.environ, "PATH": path},
     )
-    assert done.stdout.strip() == "mel-km", done.stderr
+    assert done.stdout.strip() == "mel-rvq", done.stderr
 
 
 def test_a_wrong_switch_offers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
