@@ -81,8 +81,7 @@ def designs(run: Path) -> Iterator[Row]:
         for voices, bar in (("known-voices", 90), ("new-voices", 75)):
             row, what = f"{name}/nearer-to-prompt/{voices}", f"{name}: nearer to the prompt"
             due = bar if name == "unified" else None
-            found = measured(results, f"{what}, {voices}", row, split, due, "at least")
-            yield from found
+            yield from measured(results, f"{what}, {voices}", row, split, due, "at least")
     for other in ("acoustic", "hierarchical"):
         pair = f"{other}-less-unified/wer"
         bar = 0 if other == "acoustic" else None

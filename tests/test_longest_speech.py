@@ -1,4 +1,4 @@
-"""How many steps speech may take: enough for the last frame, and none more."""
+"""How many steps speech may take: enough for its last frame."""
 
 from __future__ import annotations
 

@@ -143,6 +143,10 @@ def _telling(base: Can, voices: str | None) -> Can:
 
 @hookimpl
 def slmkit_stages() -> list[Declaration]:
+    return [*_of_data(), *_of_vocoders(), *_of_judges()]
+
+
+def _of_data() -> list[Declaration]:
     return [
         Declaration(
             name="prepare",
@@ -170,6 +174,11 @@ def slmkit_stages() -> list[Declaration]:
             leaves=("codes",),
             trains=False,
         ),
+    ]
+
+
+def _of_vocoders() -> list[Declaration]:
+    return [
         Declaration(
             name="train-vocoder",
             summary="train a unit vocoder on the corpus's units, by gradients",
@@ -196,6 +205,11 @@ def slmkit_stages() -> list[Declaration]:
             reads=("manifest", "codes"),
             trains=False,
         ),
+    ]
+
+
+def _of_judges() -> list[Declaration]:
+    return [
         Declaration(
             name="train-judge",
             summary="train a CTC transcriber on the corpus's audio, to judge by",

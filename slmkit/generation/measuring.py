@@ -92,7 +92,7 @@ def longest_speech(lm: SpeechLM, frames: int, begun: int = 0) -> int:
         codes = np.zeros((lm.spec.codebooks, count), dtype=np.int64)
         return lm.lay([Speech(codes, ends=ends)]).steps
 
-    return steps(begun + frames) - (steps(begun, False) - steps(0, False) if begun else 0)
+    return steps(begun + frames) - (steps(begun, False) - steps(0, False))
 
 
 def plain(
