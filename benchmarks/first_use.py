@@ -55,11 +55,10 @@ def first_sound() -> float:
         folder = Path(name)
         clone = folder / "slmkit"
         subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
-        soundfile.write(clone / "speech.wav", question(), RATE)
         paths = os.pathsep.join((str(clone), str(clone / "plugins")))
         environment = {**os.environ, "HOME": name, "PYTHONPATH": paths, "XDG_CACHE_HOME": name}
         begun = time.perf_counter()
-        slmkit = (sys.executable, "-m", "slmkit", "resynth", "speech.wav")
+        slmkit = (sys.executable, "-m", "slmkit", "resynth", "docs/hello.wav")
         told(*slmkit, "-t", "speechtokenizer-mini", "-o", "copy.wav",
              folder=clone, environment=environment)  # fmt: skip
         seconds = time.perf_counter() - begun

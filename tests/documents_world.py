@@ -42,6 +42,8 @@ def furnish(folder: Path) -> None:
     soundfile.write(folder / "more" / "e.flac", voiced(1.0, 200), 16000)
     (folder / "licences.md").write_text("Synthesized.\n")
     (folder / "recipes").symlink_to(ROOT / "recipes")
+    (folder / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "hello.wav", folder / "docs")
     (folder / "my").mkdir()
     for place in ("digits", "my"):
         (folder / place).mkdir(exist_ok=True)
