@@ -24,6 +24,8 @@ class Row:
         value, unit: the figure; `low` and `high` its 95% interval where it has one, `n` its items.
         peer, ratio: what it is compared with in the same run, and value / peer's.
         bar: the figure to reach; `sense` says on which side of it is good.
+        of: whose figure it is, where many are measured of several things and none has a bar: the
+            table then has a line for each of them.
     """
 
     what: str
@@ -36,6 +38,7 @@ class Row:
     n: int | None = None
     peer: str | None = None
     ratio: float | None = None
+    of: str | None = None
 
     @property
     def met(self) -> bool | None:
@@ -47,8 +50,9 @@ class Row:
 
 def publish(name: str, rows: Sequence[Row], command: str) -> None:
     """Print the rows, write them with machine, versions and date, and renew their table."""
-    width = max(len(row.what) for row in rows)
-    for row in rows:
+    named = [f"{row.of}: {row.what}" if row.of else row.what for row in rows]
+    width = max(map(len, named))
+    for row, what in zip(rows, named, strict=True):
         span = "" if row.low is None else f" [{row.low:.4g}, {row.high:.4g}]"
         count = "" if row.n is None else f" n={row.n}"
         bar = (
@@ -56,7 +60,7 @@ def publish(name: str, rows: Sequence[Row], command: str) -> None:
             if row.bar is None
             else f"  {row.sense} {row.bar:g}: {'met' if row.met else 'MISSED'}"
         )
-        print(f"{row.what:<{width}}  {row.value:10.4g} {row.unit}{span}{count}{bar}")
+        print(f"{what:<{width}}  {row.value:10.4g} {row.unit}{span}{count}{bar}")
     record = {
         "name": name,
         "command": command,

@@ -35,13 +35,37 @@ def markdown(record: dict[str, Any]) -> str:
     machine, torch = record["machine"], record["versions"]["torch"]
     gpus = "".join(f", {gpu}" for gpu in machine["gpus"] if gpu)
     where = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB{gpus}"
-    lines = [
-        f"Measured {record['date']} by `{record['command']}` on {where}; torch {torch}.",
-        "",
+    lines = [f"Measured {record['date']} by `{record['command']}` on {where}; torch {torch}.", ""]
+    rows = record["rows"]
+    drawn = _grid(rows) if all(row.get("of") for row in rows) else _list(rows)
+    return "\n".join([*lines, *drawn]) + "\n"
+
+
+def _grid(rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each thing that was measured, a column for each figure."""
+    columns = list(dict.fromkeys((row["what"], row["unit"]) for row in rows))
+    titles = [f"{what}, {unit}" if unit else what for what, unit in columns]
+    cells: dict[str, dict[tuple[str, str], str]] = {}
+    for row in rows:
+        span = "" if row["low"] is None else f" [{row['low']:.3g}, {row['high']:.3g}]"
+        cells.setdefault(row["of"], {})[row["what"], row["unit"]] = f"{row['value']:.3g}{span}"
+    return [
+        f"| | {' | '.join(titles)} |",
+        f"| --- |{' --- |' * len(columns)}",
+        *(
+            f"| {name} | {' | '.join(held.get(each, '') for each in columns)} |"
+            for name, held in cells.items()
+        ),
+    ]
+
+
+def _list(rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each figure, and its bar."""
+    return [
         "| what | measured | 95% interval | n | bar | met |",
         "| --- | --- | --- | --- | --- | --- |",
+        *map(_row, rows),
     ]
-    return "\n".join([*lines, *map(_row, record["rows"])]) + "\n"
 
 
 def _row(row: dict[str, Any]) -> str:

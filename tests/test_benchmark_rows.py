@@ -55,6 +55,7 @@ def rows(draw: st.DrawFn) -> Row:
         protocol=draw(named),
         data=draw(named),
         judges=draw(st.dictionaries(WORDS, named, max_size=2)),
+        vocoder=draw(st.none() | named),
         seeds=tuple(draw(st.lists(st.integers(0, 99), min_size=1, max_size=3))),
         values=measured,
         items=items,

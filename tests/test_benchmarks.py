@@ -39,3 +39,24 @@ def test_a_table_says_what_is_met_and_what_is_missed(tmp_path, monkeypatch) -> N
     assert lines[-1] == "after"
     again = (tmp_path / "README.md").read_text()
     assert tables.renewed(again) == again
+
+
+def test_figures_of_several_things_stand_in_a_grid(tmp_path, monkeypatch) -> None:
+    from benchmarks import rows
+
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    monkeypatch.setattr(rows, "RESULTS", tmp_path)
+    monkeypatch.setattr(tables, "README", tmp_path / "README.md")
+    (tmp_path / "README.md").write_text("<!-- results: toy -->\n<!-- end -->\n")
+    measured = [
+        Row("WER", 20.0, "%", low=18.0, high=22.0, of="flat"),
+        Row("speed", 3.0, "x", of="flat"),
+        Row("WER", 30.0, "%", low=28.0, high=32.0, of="delay"),
+    ]
+    rows.publish("toy", measured, "python -m benchmarks.toy")
+    assert (tmp_path / "README.md").read_text().splitlines()[3:7] == [
+        "| | WER, % | speed, x |",
+        "| --- | --- | --- |",
+        "| flat | 20 [18, 22] | 3 |",
+        "| delay | 30 [28, 32] |  |",
+    ]

@@ -78,6 +78,10 @@ def test_rows_share_a_table_only_if_all_that_judges_them_is_the_same(three: list
     ]
     found = tables([*three, *other])
     assert [len(table.rows) for table in found] == [3, 1, 1, 1, 1]
+    # as in the paper's table: it matters who listens, and who speaks is part of what is measured
+    spoken = replace(three[2], vocoder=Named("hifigan", "v1"))
+    (table,) = tables([*three[:2], spoken])
+    assert [line.name for line in table.lines if line.row is spoken][0] == "gamma + hifigan 1:8"
     # names are for people: the hash decides
     renamed = replace(three[1], protocol=Named("small", "p1"))
     assert len(tables([three[0], renamed])) == 1

@@ -261,6 +261,26 @@ def test_a_manifest_without_texts_and_voices_is_measured_as_far_as_it_goes(
 # what a person names
 
 
+@pytest.mark.slow
+def test_a_vocoder_speaks_for_whoever_has_no_decoder_and_for_nobody_else(
+    tmp_path: Path, outside: dict[str, str]
+) -> None:
+    output = tmp_path / "out"
+    done = subprocess.run(
+        [*words(output, STAIRS, "mel-km-mini"), "--vocoder", "unit-hifigan-mini"],
+        env=outside, capture_output=True, text=True, timeout=900, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = rows(output)
+    assert found["stairs"].vocoder is None
+    spoken = found["mel-km-mini"].vocoder
+    assert spoken is not None
+    assert spoken.name == "unit-hifigan-mini"
+    for row in found.values():
+        assert isinstance(row.values["similarity/1"], Value)
+    assert found["stairs"].setting == found["mel-km-mini"].setting
+
+
 def test_tokenizers_are_named_in_every_way(tmp_path: Path) -> None:
     plain, small = candidates(["mel-rvq", "small=mel-rvq codebooks=4"])
     assert (plain.name, small.name) == ("mel-rvq", "small")
@@ -277,6 +297,8 @@ def test_tokenizers_are_named_in_every_way(tmp_path: Path) -> None:
 def test_requests_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SlmkitError, match="two or more"):
         ask(["mel-km"], seeds=[3])
+    with pytest.raises(SlmkitError, match="each of these has one"):
+        ask(["mel-rvq"], vocoder="griffin-lim")
     with pytest.raises(SlmkitError, match="unknown protocol 'mimi'"):
         ask(["mel-km"], data="mimi")
     with pytest.raises(SlmkitError, match="data of its own"):

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
+import tiny_models
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slmkit_transcribers.windows import windows
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import (
-    Wav2Vec2Config,
-    Wav2Vec2CTCTokenizer,
-    Wav2Vec2FeatureExtractor,
-    Wav2Vec2ForCTC,
-    Wav2Vec2Processor,
-    WhisperConfig,
-    WhisperFeatureExtractor,
-    WhisperForConditionalGeneration,
-    WhisperTokenizerFast,
-)
 
 from slmkit.api import AudioError, DataError, WeightsError
 from slmkit.host import build
@@ -35,48 +23,12 @@ def waves(*lengths: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.fixture
 def wav2vec2(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    words = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ABCDEFGH"]
-    (tmp_path / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(words)}))
-    folder = tmp_path / "wav2vec2"
-    tokenizer = Wav2Vec2CTCTokenizer(str(tmp_path / "vocab.json"))
-    extractor = Wav2Vec2FeatureExtractor(return_attention_mask=False)
-    Wav2Vec2Processor(extractor, tokenizer).save_pretrained(folder)
-    config = Wav2Vec2Config(
-        vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=48, conv_dim=[16] * 7, num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=2, pad_token_id=0,
-    )  # fmt: skip
-    Wav2Vec2ForCTC(config).save_pretrained(folder)
-    return folder
+    return tiny_models.wav2vec2(tmp_path / "wav2vec2")
 
 
 @pytest.fixture
 def whisper(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    inner = Tokenizer(models.BPE())
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    inner.train_from_iterator(
-        ["a b c"], trainers.BpeTrainer(vocab_size=256, initial_alphabet=alphabet)
-    )
-    folder = tmp_path / "whisper"
-    tokenizer = WhisperTokenizerFast(tokenizer_object=inner)
-    extractor = WhisperFeatureExtractor(feature_size=20)
-    tokenizer.save_pretrained(folder)
-    extractor.save_pretrained(folder)
-    end = len(tokenizer)
-    config = WhisperConfig(
-        vocab_size=end + 1, num_mel_bins=20, d_model=16, encoder_layers=1, decoder_layers=1,
-        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
-        decoder_ffn_dim=16, max_target_positions=12, decoder_start_token_id=end,
-        bos_token_id=end, eos_token_id=end, pad_token_id=end,
-    )  # fmt: skip
-    model = WhisperForConditionalGeneration(config)
-    model.generation_config.max_length = 8
-    model.save_pretrained(folder)
-    return folder
+    return tiny_models.whisper(tmp_path / "whisper")
 
 
 @pytest.mark.parametrize("name", ["wav2vec2", "whisper"])
@@ -173,7 +125,7 @@ def test_the_laws_find_a_transcriber_that_hears_the_padding(tmp_path: Path) -> N
 def test_sound_longer_than_a_window_is_heard_to_its_end(
     name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"slmkit_transcribers.{name}.WINDOW_S", 1.0)
+    monkeypatch.setattr("slmkit_transcribers.windows.LONGEST_S", 1.0)
     part = build("transcriber", name, {"model": str(request.getfixturevalue(name))})
     wav, lengths = waves(40000)
     pieces = windows(wav[0], 16000, 1.0)

@@ -10,9 +10,7 @@ from torch import Tensor
 from slmkit.api import Transcriber
 from slmkit_transcribers.plugin import Wav2Vec2Options
 from slmkit_transcribers.pretrained import loaded, rows
-from slmkit_transcribers.windows import windows
-
-WINDOW_S = 30
+from slmkit_transcribers.windows import heard_in_windows
 
 LEAST = 400
 """Samples that the first frame spans."""
@@ -40,10 +38,7 @@ class Wav2Vec2(Transcriber):
 
     @torch.inference_mode()
     def transcribe(self, wav: Tensor, lengths: Tensor) -> list[str]:
-        return [
-            " ".join(filter(None, map(self._hear, windows(row, self.sample_rate, WINDOW_S))))
-            for row in rows(wav, lengths)
-        ]
+        return [heard_in_windows(self._hear, row, self.sample_rate) for row in rows(wav, lengths)]
 
     def _hear(self, wav: Tensor) -> str:
         heard = self._processor(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 HOP_S = 0.02
 """Loudness is measured, and sound is cut, in steps of so many seconds."""
 
+LONGEST_S = 30.0
+"""Of a window."""
 
-def windows(wav: Tensor, sample_rate: int, longest: float = 30.0) -> list[Tensor]:
+
+def windows(wav: Tensor, sample_rate: int, longest: float) -> list[Tensor]:
     """A wave [n] as consecutive pieces of at most `longest` seconds; together they are the wave.
 
     Each cut lies at the quietest spot of the last third of what a piece could hold, so that words
@@ -27,3 +32,8 @@ def windows(wav: Tensor, sample_rate: int, longest: float = 30.0) -> list[Tensor
         pieces.append(wav[: min(cut, most)])
         wav = wav[min(cut, most) :]
     return [*pieces, wav]
+
+
+def heard_in_windows(hear: Callable[[Tensor], str], wav: Tensor, sample_rate: int) -> str:
+    """What is heard in each window of a wave [n], with a space between."""
+    return " ".join(filter(None, map(hear, windows(wav, sample_rate, LONGEST_S))))

@@ -20,7 +20,7 @@ from slmkit_tts.plugin import CompareTtsOptions
 Record = Mapping[str, Any]
 
 WER_PANEL, SIMILARITY_PANEL = "word error rate, %", "similarity to the prompt"
-COURSES = {"dev_loss": "loss of the first codebook", "dev_refiner_loss": "loss of the others"}
+COURSES = {"dev_loss": "loss of the language model", "dev_refiner_loss": "loss of the refiner"}
 
 
 def compare(options: CompareTtsOptions, context: StageContext) -> None:

@@ -10,10 +10,10 @@ from slmkit.training.curves import Curve
 
 INK = "#777777"
 """Of axes and words: in the middle between a white page and a black one."""
-COLOURS = ("#3b7dc4", "#c8642a", "#3f8f5f", "#9a6bbf", "#a8842a", "#c2557f")
-MARKERS = ("o", "s", "^", "D", "v", "P")
-LINES = ("-", "--", "-.", ":", (0, (6, 2, 1, 2, 1, 2)), (0, (1, 3)))
-HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo")
+COLOURS = ("#3b7dc4", "#c8642a", "#3f8f5f", "#9a6bbf", "#a8842a", "#c2557f", "#3f9aa3")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "--", "-.", ":", (0, (6, 2, 1, 2, 1, 2)), (0, (1, 3)), (0, (9, 3)))
+HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo", "++")
 """Designs differ in colour, marker, line and hatching, in this order; more begin again."""
 
 Interval = tuple[float, float, float]
@@ -21,7 +21,7 @@ Interval = tuple[float, float, float]
 
 def draw_bars(names: Sequence[str], panels: Mapping[str, Sequence[Interval]]) -> str:
     """A panel for each measure; in each a bar for each name, with its interval and its value."""
-    figure, axes = _figure(len(panels))
+    figure, axes = _figure(len(panels), width=max(3.4, 0.75 * len(names)))
     for panel, (title, spreads) in zip(axes, panels.items(), strict=True):
         for at, (value, low, high) in enumerate(spreads):
             panel.bar(
@@ -44,7 +44,7 @@ def draw_bars(names: Sequence[str], panels: Mapping[str, Sequence[Interval]]) ->
 
 def draw_courses(panels: Mapping[str, Mapping[str, Curve]]) -> str:
     """A panel for each measure; in each a curve against steps for each name."""
-    figure, axes = _figure(len(panels))
+    figure, axes = _figure(len(panels), width=3.4)
     names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
     for panel, (title, curves) in zip(axes, panels.items(), strict=True):
         for name, points in curves.items():
@@ -59,10 +59,10 @@ def draw_courses(panels: Mapping[str, Mapping[str, Curve]]) -> str:
     return _svg(figure, "curves against training steps: " + ", ".join(panels))
 
 
-def _figure(panels: int) -> tuple[Any, Sequence[Any]]:
+def _figure(panels: int, width: float) -> tuple[Any, Sequence[Any]]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.4 * panels + 0.4, 3.0), layout="constrained")
+    figure = Figure(figsize=(width * panels + 0.4, 3.0), layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False)[0]
     for panel in axes:
         panel.patch.set_alpha(0)

@@ -68,4 +68,9 @@ def asked(
         if len(set(seeds)) < 2 or len(set(seeds)) < len(seeds):
             raise SlmkitError("--seed: give two or more, each once: of one no spread is known")
         known = changed(known, seeds=list(seeds))
+    if vocoder is not None and all(each.chosen.can.decodes for each in chosen):
+        raise SlmkitError(
+            f"--vocoder {vocoder.name}: it speaks for tokenizers without a decoder, and each of "
+            f"these has one: leave it out"
+        )
     return Request(known, chosen, data, output, jobs or cores(), root, judge, voices, vocoder)

@@ -43,7 +43,8 @@ class Request:
     Attributes:
         data: the protocol's name for its own data, or the path of a manifest.
         root: folder of the public corpus, where the protocol names one.
-        judge, voices, vocoder: a person's own instead of the protocol's.
+        judge, voices: a person's own instead of the protocol's.
+        vocoder: speaks the codes of tokenizers that have no decoder.
     """
 
     protocol: Protocol
@@ -147,7 +148,8 @@ class _Measuring:
         """With those who listen to it."""
         request, hashes = self.request, self.folder / HASHES
         voices = request.voices or part_of("speaker-encoder", self.protocol.voices)
-        some = {"transcriber": judge, "speaker-encoder": voices, "vocoder": request.vocoder}
+        vocoder = None if subject.decodes else request.vocoder
+        some = {"transcriber": judge, "speaker-encoder": voices, "vocoder": vocoder}
         return replace(
             subject,
             listeners={role: each.to_dict() for role, each in some.items() if each is not None},

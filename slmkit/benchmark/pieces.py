@@ -122,12 +122,14 @@ def made_of(piece: Piece, subject: Subject) -> Any:
         "purity": ["phones"], "abx": ["phones"], "invariance": ["invariance", "selections"],
         "rates": ["selections"], "cost": ["cost"],
     }  # fmt: skip
-    heard = piece.kind in ("copies", "originals", "cost")
+    heard_by = {
+        "copies": list(subject.judges), "originals": ["transcriber"], "cost": ["vocoder"],
+    }.get(piece.kind, [])  # fmt: skip
     return {
         "piece": asdict(piece),
         "revision": REVISIONS[piece.kind],
         "settings": {name: protocol[name] for name in sections[piece.kind]},
         "tokenizer": "" if piece.kind == "originals" else subject.fingerprint,
         "data": subject.data_hash,
-        "listeners": {role: hash for role, (_, hash) in subject.judges.items()} if heard else {},
+        "listeners": {role: subject.judges[role][1] for role in heard_by if role in subject.judges},
     }

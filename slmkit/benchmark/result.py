@@ -48,7 +48,8 @@ def row_of(
     """The row, what failed in it and what could not be expected, a line each."""
     entries = _entries(outcomes)
     protocol = subject.protocol
-    judges = {role: Named(*subject.judges[role]) for role in sorted(subject.judges)}
+    named = {role: Named(*subject.judges[role]) for role in sorted(subject.judges)}
+    vocoder = named.pop("vocoder", None)
     row = Row(
         tokenizer=Tokenizer(
             name=candidate.name,
@@ -58,7 +59,8 @@ def row_of(
         ),
         protocol=Named(protocol.name, protocol.hash),
         data=Named(prepared.name, prepared.hash),
-        judges=judges,
+        judges=named,
+        vocoder=vocoder,
         seeds=tuple(protocol.seeds),
         values={key: row_value(entry["figure"]) for key, entry in entries.items()},
         machine=machine(),

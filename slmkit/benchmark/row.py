@@ -96,6 +96,7 @@ class Row:
 
     Attributes:
         judges: by role, "transcriber" and "speaker-encoder".
+        vocoder: what speaks the codes, where the tokenizer has no decoder.
         values: by "metric/selection", the selection of codebooks after the last slash.
         items: for some of these, (numerator, denominator) by utterance; their sums' quotient is the
             value. With them two tokenizers are compared utterance by utterance.
@@ -112,6 +113,7 @@ class Row:
     versions: Mapping[str, str]
     wall_seconds: float
     items: Mapping[str, Mapping[str, Pair]] = field(default_factory=dict)
+    vocoder: Named | None = None
 
     def __post_init__(self) -> None:
         for key in self.values:
@@ -140,7 +142,9 @@ class Row:
     @property
     def file_name(self) -> str:
         """NAME-HASH.json: the same for the same tokenizer measured again in the same way."""
-        same = [self.tokenizer.weights, self.tokenizer.part, self.tokenizer.options, self.setting]
+        spoken = None if self.vocoder is None else self.vocoder.hash
+        measured = self.tokenizer
+        same = [measured.weights, measured.part, measured.options, spoken, self.setting]
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.tokenizer.name).strip(".-") or "row"
         return f"{name[:80]}-{content_hash([*same, self.seeds])[:SHOWN]}.json"
 
@@ -153,6 +157,7 @@ def plain(row: Row) -> dict[str, Any]:
         "protocol": dict(vars(row.protocol)),
         "data": dict(vars(row.data)),
         "judges": {role: dict(vars(judge)) for role, judge in row.judges.items()},
+        "vocoder": None if row.vocoder is None else dict(vars(row.vocoder)),
         "seeds": list(row.seeds),
         "values": {key: dict(vars(value)) for key, value in row.values.items()},
         "machine": dict(row.machine),

@@ -22,8 +22,8 @@ from slmkit.benchmark.row import (
 from slmkit.data.atomic import write_atomically
 
 FIELDS = (
-    "schema", "tokenizer", "protocol", "data", "judges", "seeds", "values", "machine", "versions",
-    "wall_seconds", "items", "hash",
+    "schema", "tokenizer", "protocol", "data", "judges", "vocoder", "seeds", "values", "machine",
+    "versions", "wall_seconds", "items", "hash",
 )  # fmt: skip
 Made = TypeVar("Made")
 LARGE = ("judges", "values", "items")
@@ -101,6 +101,7 @@ def _row(values: Mapping[str, Any]) -> Row:
         protocol=_named(values["protocol"], "protocol"),
         data=_named(values["data"], "data"),
         judges=_each(values["judges"], "judges", _named),
+        vocoder=None if values["vocoder"] is None else _named(values["vocoder"], "vocoder"),
         seeds=tuple(_whole(seed, "seeds") for seed in _list(values["seeds"], "seeds")),
         values=_each(values["values"], "values", _value),
         machine=_mapping(values["machine"], "machine"),

@@ -155,7 +155,7 @@ def titles(found: Sequence[Table]) -> list[str]:
 
 
 def names_of(rows: Iterable[Row], tell_apart: bool = False) -> dict[str, str]:
-    """The name of each row, by its hash, as it shall be shown.
+    """The name of each row, by its hash, as it shall be shown; behind it what speaks its codes.
 
     To tell apart rows that share a name with different weights, the weights' hash stands in it.
     """
@@ -168,6 +168,8 @@ def names_of(rows: Iterable[Row], tell_apart: bool = False) -> dict[str, str]:
         name = row.tokenizer.name
         if tell_apart and len(weights[name]) > 1:
             name = f"{name} (weights {row.tokenizer.weights[:SHOWN]})"
+        if row.vocoder is not None:
+            name = f"{name} + {row.vocoder.name}"
         found[row.hash] = name
     return found
 
@@ -191,7 +193,7 @@ def _clashes(rows: Mapping[Path, Row]) -> Iterator[str]:
     places: dict[object, tuple[Path, Row]] = {}
     units: dict[object, tuple[Path, Value]] = {}
     for file, row in rows.items():
-        same = (row.tokenizer.name, row.tokenizer.weights, row.setting)
+        same = (row.tokenizer.name, row.tokenizer.weights, row.vocoder, row.setting)
         other, theirs = places.setdefault(same, (file, row))
         if theirs.hash != row.hash:
             yield (
