@@ -190,6 +190,15 @@ def test_the_command_prints_the_folder_and_says_what_comes_next(tmp_path: Path) 
     assert "kept" in checked.stdout
 
 
+def test_programs_are_named_as_they_are_typed_here(tmp_path: Path) -> None:
+    """In an environment that is not activated, `pip` is another one's, or nobody's."""
+    ours = Path(sys.executable).parent
+    plain = slmkit_("new", "plugin", "my-words", "--output", tmp_path, PATH="/usr/bin")
+    assert f"{os.path.relpath(ours / 'pip')} install" in plain.stderr
+    active = slmkit_("new", "plugin", "my-ears", "--output", tmp_path, PATH=f"{ours}:/usr/bin")
+    assert "next: pip install" in active.stderr
+
+
 @pytest.fixture(scope="module")
 def site(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder into which pip has put them all."""

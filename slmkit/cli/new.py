@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -36,5 +39,14 @@ def new_plugin(
 
     folder = write(name, kind, output)
     typer.echo(str(folder))
-    steps = f"pip install -e '{folder}[dev]'", f"pytest {folder}", f"slmkit check {name}"
+    pip, pytest, slmkit = map(_typed, ("pip", "pytest", "slmkit"))
+    steps = f"{pip} install -e '{folder}[dev]'", f"{pytest} {folder}", f"{slmkit} check {name}"
     talk("next: " + "\n      ".join(steps))
+
+
+def _typed(program: str) -> str:
+    """A program of this environment as it is typed here: by its path, unless it is the one that the
+    shell finds."""
+    ours = Path(sys.executable).parent / program
+    found = shutil.which(program)
+    return program if found is not None and Path(found) == ours else os.path.relpath(ours)
