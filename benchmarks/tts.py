@@ -1,14 +1,16 @@
-"""Bars of zero-shot text to speech: `python -m benchmarks.tts [USLM_RUN] [ZERO_SHOT_RUN]`.
+"""Bars of zero-shot text to speech: `python -m benchmarks.tts [RUN ...]`.
 
-Reads finished runs (default `runs/uslm` and, where it is there, `runs/zero-shot-tts`). It trains
-nothing.
+Reads finished runs of the recipes `uslm`, one a seed, and `zero-shot-tts` (default `runs/uslm*` and
+`runs/zero-shot-tts`). Of several seeds the worst counts; time is that of the run named first. It
+trains nothing.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,35 @@ from slmkit.data.intervals import paired_difference
 DESIGNS = ("acoustic", "hierarchical", "unified")
 
 
-def uslm(run: Path) -> Iterator[Row]:
-    """The recipe `uslm`: what is said, in whose voice, how fast."""
-    about, results = json.loads((run / "run.json").read_text()), results_of(run)
-    seconds = sum(stage["seconds"] for stage in about["stages"])
+def about(run: Path) -> dict[str, Any]:
+    """What a run says of itself."""
+    told: dict[str, Any] = json.loads((run / "run.json").read_text())
+    return told
+
+
+def worst(rows: Sequence[Row]) -> Row:
+    """Of one figure in the runs of several seeds, the one furthest from its bar; what has no bar,
+    the highest."""
+    sign = -1 if rows[0].sense == "at least" else 1
+    return max(rows, key=lambda row: sign * row.value)
+
+
+def of_seeds(runs: Sequence[Path]) -> Iterator[Row]:
+    """The recipe `uslm`: the worst of its seeds, and how far they lie apart."""
+    seconds = sum(stage["seconds"] for stage in about(runs[0])["stages"])
     yield Row("uslm: training and evaluation after the install", seconds / 60, "min", 20)
+    found: dict[str, list[Row]] = {}
+    for run in runs:
+        for row in uslm(run):
+            found.setdefault(row.what, []).append(row)
+    for rows in found.values():
+        ends = f", worst of {len(rows)} seeds" if len(rows) > 1 else ""
+        yield replace(worst(rows), what=rows[0].what + ends)
+
+
+def uslm(run: Path) -> Iterator[Row]:
+    """One run of it: what is said, in whose voice, how fast."""
+    results = results_of(run)
     yield from measured(results, "uslm: WER, known voices", "wer", "test", 15)
     yield from measured(results, "uslm: WER of the copies", "wer/copy", "test", None)
     new = "new-voice/wer"
@@ -34,7 +60,7 @@ def uslm(run: Path) -> Iterator[Row]:
     )
     what = "uslm: nearer to the prompt, copies"
     yield from measured(results, what, f"{nearer}/copy", "test", None)
-    yield from unprompted(run, about)
+    yield from unprompted(run)
     yield from measured(results, "uslm: failures", "failed", "test", 2)
     yield from measured(results, "uslm: real-time factor", "real-time-factor", "test", 0.5)
     yield from together(results)
@@ -45,12 +71,13 @@ def uslm(run: Path) -> Iterator[Row]:
         yield from measured(results, what, f"{name}first-frames", "test", None)
 
 
-def unprompted(run: Path, about: dict[str, Any]) -> Iterator[Row]:
+def unprompted(run: Path) -> Iterator[Row]:
     """How much nearer to its prompts a model comes than when it does not hear them."""
-    if all(each["stage"] != "say-unprompted" for each in about["stages"]):
-        print("not measured in this run: the model without a prompt")
+    stages = about(run)["stages"]
+    if all(each["stage"] != "say-unprompted" for each in stages):
+        print(f"not measured in {run}: the model without a prompt")
         return
-    heard, deaf = (scores(run, about, stage) for stage in ("say", "say-unprompted"))
+    heard, deaf = (scores(run, stages, stage) for stage in ("say", "say-unprompted"))
     ids = sorted(heard.keys() & deaf.keys())
     value, low, high = paired_difference([heard[id] for id in ids], [deaf[id] for id in ids])
     what = "uslm: similarity above that of the model without a prompt"
@@ -64,9 +91,11 @@ def together(results: Results) -> Iterator[Row]:
               "at least", n=results["throughput/batch-8", "test"]["n"])  # fmt: skip
 
 
-def scores(run: Path, about: dict[str, Any], stage: str) -> dict[str, tuple[float, float]]:
+def scores(
+    run: Path, stages: Sequence[dict[str, Any]], stage: str
+) -> dict[str, tuple[float, float]]:
     """Each text's likeness to its prompt."""
-    (folder,) = (run / each["folder"] for each in about["stages"] if each["stage"] == stage)
+    (folder,) = (run / each["folder"] for each in stages if each["stage"] == stage)
     items = json.loads((folder / "items.json").read_text())
     return {each["id"]: tuple(each["scores"]["similarity"]) for each in items}
 
@@ -89,13 +118,16 @@ def designs(run: Path) -> Iterator[Row]:
 
 
 def main() -> None:
-    given = [Path(name) for name in sys.argv[1:]]
-    rows = list(uslm(given[0] if given else Path("runs/uslm")))
-    compared = given[1] if len(given) > 1 else Path("runs/zero-shot-tts")
-    if (compared / "results.json").exists():
-        rows += designs(compared)
-    else:
-        print(f"{compared}: no finished run; its bars are left out")
+    usual = [*sorted(Path("runs").glob("uslm*")), Path("runs/zero-shot-tts")]
+    given = [Path(name) for name in sys.argv[1:]] or usual
+    finished = [run for run in given if (run / "results.json").exists()]
+    seeds = [run for run in finished if about(run)["name"] == "uslm"]
+    if not seeds:
+        sys.exit("no finished run: slmkit run recipes/uslm.yaml")
+    rows = list(of_seeds(seeds))
+    for run in finished:
+        if about(run)["name"] == "zero-shot-tts":
+            rows += designs(run)
     publish("tts", rows, "python -m benchmarks.tts")
 
 

@@ -42,6 +42,7 @@ def furnish(folder: Path) -> None:
     soundfile.write(folder / "more" / "e.flac", voiced(1.0, 200), 16000)
     (folder / "licences.md").write_text("Synthesized.\n")
     (folder / "recipes").symlink_to(ROOT / "recipes")
+    shutil.copytree(ROOT / "benchmarks" / "leaderboard", folder / "benchmarks" / "leaderboard")
     (folder / "docs").mkdir()
     shutil.copy(ROOT / "docs" / "hello.wav", folder / "docs")
     (folder / "my").mkdir()
