@@ -16,6 +16,7 @@ from slmkit.api import CodeSpec, MisfitError, SpeakerEncoder
 from slmkit.data.audio import resampled
 from slmkit.data.batches import pad_wavs
 from slmkit.host import build, host
+from slmkit.recipe.saved import SavedRun
 
 pytest.importorskip("espeakng_loader")
 
@@ -128,3 +129,12 @@ def test_units_are_spoken_in_the_voice_that_is_asked_for(
 def test_the_vocoder_refuses_units_that_it_does_not_know() -> None:
     with pytest.raises(MisfitError, match="400 units of mel-km-mini"):
         build("vocoder", "unit-hifigan-mini", {}, spec=CodeSpec(16000, 320, (500,)))
+
+
+def test_a_vocoder_that_no_stage_fits_is_built_for_its_codes(tmp_path: Path) -> None:
+    parts = {"vocoder": {"part": "unit-hifigan-mini"}, "coder": {"part": "encodec-mini"}}
+    parts["coder"]["kind"] = "tokenizer"
+    saved = SavedRun(tmp_path, {"parts": parts, "stages": {}}, {}, ())
+    units = CodeSpec(16000, 320, (400,))
+    assert saved.fitted_or_named("vocoder", units).spec.codebook_sizes == (400,)
+    assert saved.fitted_or_named("coder", units).spec.codebooks == 8

@@ -65,9 +65,10 @@ class SoundStorm(nn.Module, Refiner):
         if not bool(sounds.target.any()):
             return sounds.targets()
         for turn in range(self.options.steps):
-            self._fill(sounds, 0, self._share(turn + 1), draws)
+            self._fill(sounds, self._share(turn + 1), draws)
         for level in range(1, len(self.projections)):
-            self._fill(sounds, level, 0.0, None)
+            unknown, scores = self._scores(sounds, level)
+            sounds.codes[:, self.given + level][unknown] = scores.argmax(dim=-1)
         return sounds.targets()
 
     def _share(self, turn: int) -> float:
@@ -86,31 +87,37 @@ class SoundStorm(nn.Module, Refiner):
             masked[row, frames[order[:count]]] = True
         return masked
 
-    def _fill(
-        self, sounds: Sounds, level: int, share: float, draws: Sequence[torch.Generator] | None
-    ) -> None:
-        """Choose codes where a level has none yet, and forget the least sure of them again, until
-        only so great a `share` of each row's target is unknown."""
-        book = sounds.codes[:, self.given + level]
-        unknown = (book == UNKNOWN) & sounds.target
-        hidden = self._hidden_states(sounds.codes, sounds.real)
-        scores = self.projections[level](hidden).float().log_softmax(dim=-1)
-        for row, missing in enumerate(unknown):
-            likely = scores[row, missing]
-            chosen = self._choose(likely, None if draws is None else draws[row])
+    def _fill(self, sounds: Sounds, share: float, draws: Sequence[torch.Generator]) -> None:
+        """Choose codes of the first fine codebook where it has none yet, and forget the least sure
+        of them again, until only so great a `share` of each row's target is unknown."""
+        book = sounds.codes[:, self.given]
+        unknown, scores = self._scores(sounds, 0)
+        by_row = scores.log_softmax(dim=-1).split(unknown.sum(dim=1).tolist())
+        for row, likely in enumerate(by_row):
+            chosen = self._choose(likely, draws[row])
             sure = likely.gather(1, chosen[:, None])[:, 0]
             left = min(len(chosen) - 1, math.floor(share * int(sounds.target[row].sum())))
             if left > 0:
                 chosen[sure.argsort(stable=True)[:left]] = UNKNOWN
-            book[row, missing] = chosen
+            book[row, unknown[row]] = chosen
 
-    def _choose(self, likely: Tensor, draw: torch.Generator | None) -> Tensor:
+    def _scores(self, sounds: Sounds, level: int) -> tuple[Tensor, Tensor]:
+        """Where a level has no code yet, bool [b, n], and the scores [m, v] of codes there."""
+        unknown = (sounds.codes[:, self.given + level] == UNKNOWN) & sounds.target
+        hidden = self._hidden_states(sounds.codes, sounds.real)[unknown]
+        return unknown, self.projections[level](hidden).float()
+
+    def _choose(self, likely: Tensor, draw: torch.Generator) -> Tensor:
         """Codes [m] by log-probabilities [m, v]."""
         temperature = self.options.temperature
-        if draw is None or temperature == 0:
+        if temperature == 0:
             return likely.argmax(dim=-1)
-        waits = torch.empty(likely.shape).exponential_(generator=draw)
-        return (likely / temperature - waits.log().to(likely.device)).argmax(dim=-1)
+        # one draw a frame, where its sum lies: of noise on every code, drawing took a tenth of all
+        sums = (likely / temperature).softmax(dim=-1).cumsum(dim=-1)
+        spots = torch.rand(len(likely), generator=draw).to(likely.device) * sums[:, -1]
+        return torch.searchsorted(sums, spots[:, None], right=True)[:, 0].clamp(
+            max=likely.shape[1] - 1
+        )
 
     def _hidden_states(self, codes: Tensor, real: Tensor) -> Tensor:
         """Codes [b, k, n] of which some are unknown to hidden states [b, n, d]."""

@@ -76,7 +76,7 @@ def text_of(answer: Segments, lm: SpeechLM) -> str:
 
 def heard_in(answers: Sequence[Segments], lm: SpeechLM, context: StageContext) -> list[str]:
     """What the judge hears in each answer; nothing in one without speech."""
-    vocoder: Any = context.part("vocoder")
+    vocoder: Any = context.part("vocoder", lm.spec)
     judge: Any = context.part("judge")
     heard = []
     for answer in answers:

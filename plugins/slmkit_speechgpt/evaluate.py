@@ -44,10 +44,11 @@ class Asked:
 def evaluate(options: EvaluateOptions, context: StageContext) -> None:
     """Ask, judge, count; leave sounds and what was said for the report."""
     spoken = read_spoken(context)
+    lm = load_lm(context.read("lm"))
     assistant = Assistant(
-        load_lm(context.read("lm")),
+        lm,
         style_of(options.style),
-        context.part("vocoder"),
+        context.part("vocoder", lm.spec),
         prompting=options.prompting,
     )
     judge: Transcriber = context.part("judge")

@@ -49,7 +49,7 @@ def compare_vocoders(options: CompareOptions, context: StageContext) -> None:
     originals = [read_utterance(u, store.spec.sample_rate) for u in utterances]
     copies: dict[str, list[np.ndarray]] = {}
     for slot in SLOTS:
-        vocoder = as_vocoder(context.part(slot))
+        vocoder = as_vocoder(context.part(slot, store.spec))
         voices = told(vocoder, utterances, embeddings)
         with context.progress(f"{slot} speaking", len(utterances)) as progress:
             copies[slot] = []

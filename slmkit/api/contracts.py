@@ -403,8 +403,11 @@ class StageContext(Protocol):
     seed: int
     trainer: Mapping[str, Any]
 
-    def part(self, slot: str) -> Any:
-        """The part in a slot of the recipe, as fitted by the nearest stage above that gives it."""
+    def part(self, slot: str, spec: CodeSpec | None = None) -> Any:
+        """The part in a slot of the recipe, as fitted by the nearest stage above that gives it.
+
+        A vocoder that no stage fits, its weights being published, is built for codes of `spec`.
+        """
 
     def fresh(self, slot: str, **given: Any) -> Any:
         """The part in a slot newly built from the recipe's options, whatever was fitted."""

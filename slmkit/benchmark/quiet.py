@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from slmkit.api import Progress, Result, Savable, StageError
+from slmkit.api import CodeSpec, Progress, Result, Savable, StageError
 from slmkit.recipe.watch import SilentWatch
 
 
@@ -20,7 +20,7 @@ class QuietContext:
         self.trainer: Mapping[str, Any] = {"logger": False}
         folder.mkdir(parents=True, exist_ok=True)
 
-    def part(self, slot: str) -> Any:
+    def part(self, slot: str, spec: CodeSpec | None = None) -> Any:
         raise self._nothing(slot)
 
     def fresh(self, slot: str, **given: Any) -> Any:

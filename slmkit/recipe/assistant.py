@@ -25,10 +25,11 @@ def open_assistant(folder: str | Path, prompting: str = "chain") -> Assistant:
     style = Style.from_dict(json.loads((models[-1] / DIALOGUE_FILE).read_text()))
     tokenizer = run.fitted_or_named("tokenizer")
     own = "vocoder" in run.recipe["parts"]
+    speaker = run.fitted_or_named("vocoder", tokenizer.spec) if own else tokenizer
     return Assistant(
         load_lm(models[-1]),
         style,
-        vocoder=as_vocoder(run.fitted_or_named("vocoder") if own else tokenizer),
+        vocoder=as_vocoder(speaker),
         tokenizer=tokenizer,
         prompting=prompting,
     )

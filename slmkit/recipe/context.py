@@ -7,7 +7,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from slmkit.api import BrokenPluginError, Progress, Result, Savable, StageError, UnknownNameError
+from slmkit.api import (
+    BrokenPluginError,
+    CodeSpec,
+    Progress,
+    Result,
+    Savable,
+    StageError,
+    UnknownNameError,
+)
 from slmkit.host import Origin, build_part, is_part, load_part, save_part
 from slmkit.recipe import graph
 from slmkit.recipe.model import Recipe, Slot, Stage
@@ -34,14 +42,16 @@ class Context:
         self._recipe, self._stage, self._watch = recipe, stage, watch
         self._folders = {name: folders[name] for name in graph.above(stage.name, recipe.needs)}
 
-    def part(self, slot: str) -> Any:
-        """The part in a slot, as fitted by the nearest stage above that gives it, else new.
+    def part(self, slot: str, spec: CodeSpec | None = None) -> Any:
+        """The part in a slot, as fitted by the nearest stage above that gives it, else new; a
+        vocoder then speaks codes of `spec`.
 
         A tokenizer that decodes comes as a vocoder where a vocoder is due.
         """
-        wanted, folder = self._slot(slot), self.find(slot)
-        part = self.fresh(slot) if folder is None else load_part(folder)
-        if slot == "vocoder" and wanted.shelved.kind == "tokenizer":
+        kind, folder = self._slot(slot).shelved.kind, self.find(slot)
+        given = {"spec": spec} if kind == "vocoder" and spec is not None else {}
+        part = self.fresh(slot, **given) if folder is None else load_part(folder)
+        if slot == "vocoder" and kind == "tokenizer":
             from slmkit.codecs.decoding_vocoder import as_vocoder
 
             return as_vocoder(part)

@@ -35,7 +35,7 @@ def open_reader(folder: str | Path, stage: str | None = None) -> Reader:
             f"model speaks: {tokenizer.spec.unlike(lm.spec)}"
         )
     speaks = "vocoder" in run.recipe["parts"]
-    vocoder = as_vocoder(run.fitted_or_named("vocoder") if speaks else tokenizer)
+    vocoder = as_vocoder(run.fitted_or_named("vocoder", lm.spec) if speaks else tokenizer)
     listens = reading.goes_on and "judge" in run.recipe["parts"]
     listener = partial(run.fitted_or_named, "judge") if listens else None
     return Reader(lm, reading, tokenizer, vocoder, listener)

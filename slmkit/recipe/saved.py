@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slmkit.api import DataError, Result, UnknownNameError
+from slmkit.api import CodeSpec, DataError, Result, UnknownNameError
 from slmkit.host import build, host, is_part, load_part
 from slmkit.recipe import graph
 from slmkit.recipe.folder import RESULTS_FILE, RUN_FILE, read_json
@@ -68,15 +68,18 @@ class SavedRun:
                 return str((stages[name].get("slots") or {}).get(slot, slot))
         return slot
 
-    def fitted_or_named(self, slot: str) -> Any:
+    def fitted_or_named(self, slot: str, spec: CodeSpec | None = None) -> Any:
         """The part that a stage left in a slot, else as the recipe names it: published weights need
-        no fitting. Raises UnknownNameError for a slot that the recipe has not."""
+        no fitting. A vocoder so named speaks codes of `spec`. Raises UnknownNameError for a slot
+        that the recipe has not."""
         if self.find(slot) is not None:
             return self.part(slot)
         if slot not in self.recipe["parts"]:
             raise UnknownNameError("slot", slot, self.recipe["parts"], str(self.folder))
         entry = dict(self.recipe["parts"][slot])
-        return build(entry.pop("kind", slot), entry.pop("part"), entry)
+        kind = entry.pop("kind", slot)
+        given = {"spec": spec} if kind == "vocoder" and spec is not None else {}
+        return build(kind, entry.pop("part"), entry, **given)
 
 
 def load(folder: str | Path) -> SavedRun:

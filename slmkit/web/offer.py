@@ -86,15 +86,17 @@ class Offer:
         entry = self.run.recipe["parts"][slot]
         tokenizer = self.run.fitted_or_named(slot)
         declaration = host().find("tokenizer", entry["part"]).declaration
-        vocoder = self._vocoder(slot)
+        vocoder = self._vocoder(slot, tokenizer.spec)
         return Coder.of(tokenizer, vocoder, declaration.can.semantic_first)
 
-    def _vocoder(self, slot: str) -> Vocoder | None:
+    def _vocoder(self, slot: str, spec: CodeSpec) -> Vocoder | None:
         """The run's vocoder, which speaks the codes of its slot `tokenizer`."""
         assert self.run is not None
-        if slot != "tokenizer" or self.run.find("vocoder") is None:
+        entry = self.run.recipe["parts"].get("vocoder")
+        # a tokenizer in its place speaks by its own decoder
+        if slot != "tokenizer" or entry is None or entry.get("kind", "vocoder") != "vocoder":
             return None
-        vocoder: Vocoder = self.run.part("vocoder")
+        vocoder: Vocoder = self.run.fitted_or_named("vocoder", spec)
         return vocoder
 
 
