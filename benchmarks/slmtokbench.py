@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.rows import Row, publish
-from slmkit.api import SlmkitError
 from slmkit.benchmark.row import Value
 from slmkit.benchmark.standing import Line, find_rows, read_rows, tables
 from slmkit.data.intervals import paired_difference
@@ -28,7 +27,7 @@ def lines_of(rows: Path) -> Lines:
     """Kind and selection of codebooks -> line, of the table in which all three stand."""
     read, faults = read_rows(find_rows([rows]))
     if faults:
-        raise SlmkitError(faults[0])
+        sys.exit(faults[0])
     for table in tables(read.values()):
         names = {row.tokenizer.name for row in table.rows}
         if names >= KINDS.keys() and not table.whole:
@@ -37,12 +36,10 @@ def lines_of(rows: Path) -> Lines:
                 for line in table.lines
                 if not line.reference and line.row.tokenizer.name in KINDS
             }
-    raise SlmkitError(f"{rows}: no table in which {', '.join(KINDS)} stand together")
+    sys.exit(f"{rows}: no table in which {', '.join(KINDS)} stand together")
 
 
-def difference(
-    lines: Lines, metric: str, one: tuple[str, str], other: tuple[str, str], bar: float = 0.0
-) -> Row:
+def difference(lines: Lines, metric: str, one: tuple[str, str], other: tuple[str, str]) -> Row:
     """One tokenizer's value less another's."""
     ours, theirs = lines[one].items(metric), lines[other].items(metric)
     shared = sorted(ours.keys() & theirs.keys())
@@ -50,7 +47,7 @@ def difference(
     known = lines[one].get(metric)
     assert isinstance(known, Value)
     names = " less ".join(f"{kind} {books}" for kind, books in (one, other))
-    return Row(f"{metric}: {names}", value[0], known.unit, bar, "at least", *value[1:], len(shared))
+    return Row(f"{metric}: {names}", value[0], known.unit, 0, "at least", *value[1:], len(shared))
 
 
 def values(lines: Lines) -> Iterator[Row]:

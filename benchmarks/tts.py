@@ -28,14 +28,13 @@ def about(run: Path) -> dict[str, Any]:
 
 
 def worst(rows: Sequence[Row]) -> Row:
-    """Of one figure in the runs of several seeds, the one furthest from its bar; what has no bar,
-    the highest."""
+    """Of one figure in the runs of several seeds, the furthest on its bad side."""
     sign = -1 if rows[0].sense == "at least" else 1
     return max(rows, key=lambda row: sign * row.value)
 
 
 def of_seeds(runs: Sequence[Path]) -> Iterator[Row]:
-    """The recipe `uslm`: the worst of its seeds, and how far they lie apart."""
+    """The recipe `uslm`: the worst of its seeds, and the times of the first."""
     seconds = sum(stage["seconds"] for stage in about(runs[0])["stages"])
     yield Row("uslm: training and evaluation after the install", seconds / 60, "min", 20)
     found: dict[str, list[Row]] = {}
@@ -60,7 +59,7 @@ def uslm(run: Path) -> Iterator[Row]:
         results, "uslm: nearer to the prompt, known voices", nearer, "test", 90, "at least"
     )
     what = "uslm: nearer to the prompt, copies"
-    yield from measured(results, what, f"{nearer}/copy", "test", None)
+    yield from measured(results, what, f"{nearer}/copy", "test", None, "at least")
     yield from unprompted(run)
     yield from measured(results, "uslm: failures", "failed", "test", 2)
     yield from measured(results, "uslm: real-time factor", "real-time-factor", "test", 0.5)
